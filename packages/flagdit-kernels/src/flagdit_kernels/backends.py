@@ -1,0 +1,84 @@
+"""Which backend runs an operator, and why not the other."""
+
+import importlib.util
+from typing import Literal
+
+import torch
+
+from flagdit_kernels.errors import BackendUnavailableError
+
+Backend = Literal["auto", "reference", "triton"]
+
+# Every operator, and whether its folder holds a Triton version.
+OPERATORS: dict[str, bool] = {
+    "rms_norm_modulate": False,
+    "layer_norm_modulate": False,
+    "gated_residual": False,
+    "gated_residual_rms_norm_modulate": False,
+    "qk_norm_rope": False,
+    "swiglu": False,
+    "attention": False,
+    "gated_cross_attention": False,
+}
+
+_TRITON_INSTALLED = importlib.util.find_spec("triton") is not None
+
+
+def triton_obstacle(operator: str, device_type: str) -> str | None:
+    """Why the Triton version of an operator cannot run on a type of device, or None where it can."""
+    if not OPERATORS[operator]:
+        return f"{operator} has no Triton version yet"
+    if device_type != "cuda":
+        return f"Triton needs tensors on a CUDA or ROCm device, these are on {device_type!r}"
+    if not _TRITON_INSTALLED:
+        return "triton is not installed: pip install 'flagdit-kernels[triton]'"
+    return None
+
+
+def resolve(operator: str, backend: Backend, device: torch.device) -> Literal["reference", "triton"]:
+    """The backend that runs: the one asked for, or under "auto" Triton wherever it can run.
+
+    Raises:
+        BackendUnavailableError: "triton" was asked for and cannot run here.
+        ValueError: no such backend.
+    """
+    if backend == "reference":
+        return "reference"
+    if backend not in ("auto", "triton"):
+        raise ValueError(f"backend must be 'auto', 'reference' or 'triton', got {backend!r}")
+    obstacle = triton_obstacle(operator, device.type)
+    if obstacle is None:
+        return "triton"
+    if backend == "triton":
+        raise BackendUnavailableError(f"backend='triton' cannot run {operator}: {obstacle}; use backend='auto'")
+    return "reference"
+
+
+def explain(operator: str | None = None, device: torch.device | str = "cpu") -> dict[str, dict[str, str]]:
+    """Which backend "auto" picks on a device for one operator or for all, and why.
+
+    Args:
+        operator: a name in `OPERATORS`; None for all of them.
+        device: where the tensors would be.
+
+    Returns:
+        ``{operator: {"backend": "reference" | "triton", "reason": one line}}``, ready for JSON.
+
+    Raises:
+        ValueError: no such operator.
+
+    Example:
+        >>> explain("swiglu", "cpu")["swiglu"]["backend"]
+        'reference'
+    """
+    if operator is not None and operator not in OPERATORS:
+        raise ValueError(f"no operator {operator!r}; known are {', '.join(OPERATORS)}")
+    device_type = torch.device(device).type
+    choices = {}
+    for name in OPERATORS if operator is None else (operator,):
+        obstacle = triton_obstacle(name, device_type)
+        choices[name] = {
+            "backend": "triton" if obstacle is None else "reference",
+            "reason": "Triton is installed and the device can run it" if obstacle is None else obstacle,
+        }
+    return choices
