@@ -1,0 +1,1 @@
+"""Foreign checkpoints and conventions, converted once, where they come in."""

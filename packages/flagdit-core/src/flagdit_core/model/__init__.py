@@ -1,0 +1,1 @@
+"""Flag-DiT: its configuration, the network, and how it is stored."""
