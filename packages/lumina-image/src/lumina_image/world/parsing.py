@@ -1,0 +1,169 @@
+"""Read a sentence of the world's language: what does it assert?
+
+Grammar (words in vocabulary.py; case, commas, hyphens and a full stop do not matter)::
+
+    sentence   = [opening] part { "and" | "," part }
+    part       = [background] object { relation object | place | background }
+    object     = ("a" | "an" | "one" | "the") [size] [color] shape
+    background = ("on" | "against" | "with") [article] color ["background" | "backdrop"]
+
+"the ..." means the object already mentioned that fits, if there is one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from flagdit_core.errors import ConfigError
+from lumina_image.world.scene import Claims, ObjectClaim, RelationClaim
+from lumina_image.world.vocabulary import (
+    COLOR_WORDS,
+    COLORS,
+    OPENINGS,
+    PLACE_PHRASES,
+    RELATION_PHRASES,
+    SHAPE_WORDS,
+    SIZE_WORDS,
+)
+
+_Table = tuple[re.Pattern[str], dict[str, str]]
+
+
+def _table(words: Mapping[str, Iterable[str]]) -> _Table:
+    """A pattern that matches the longest phrase of all, and what each phrase means."""
+    meanings = {phrase: meaning for meaning, phrases in words.items() for phrase in phrases}
+    longest_first = sorted(meanings, key=len, reverse=True)
+    return re.compile(rf"(?:{'|'.join(map(re.escape, longest_first))})(?: |$)"), meanings
+
+
+_BACKGROUND = _table(
+    {
+        color: [
+            f"{preposition}{article} {word}{noun}"
+            for word in words
+            for preposition in ("on", "against", "with")
+            for article in ("", " a", " an", " the")
+            for noun in ("", " background", " backdrop")
+            if noun or not article
+        ]
+        for color, words in COLOR_WORDS.items()
+    }
+)
+_SHAPE = _table({**SHAPE_WORDS, "cross": (*SHAPE_WORDS["cross"], "plus")})
+_COLOR = _table({color: COLOR_WORDS[color] for color in COLORS})
+_SIZE = _table(SIZE_WORDS)
+_PLACE = _table(
+    {
+        place: [p.replace("on the", preposition) for p in phrases for preposition in ("on the", "in the")]
+        + [p.replace("center", "centre") for p in phrases]
+        for place, phrases in PLACE_PHRASES.items()
+    }
+)
+_RELATION = _table(RELATION_PHRASES)
+_ARTICLE = _table({"new": ("a", "an", "one"), "known": ("the",)})
+_AND = _table({"and": ("and",)})
+_OPENING = _table({"opening": filter(None, OPENINGS)})
+
+
+def parse(caption: str) -> Claims:
+    """What a caption asserts.
+
+    Args:
+        caption: A sentence of the world's language, in any of its wordings.
+
+    Returns:
+        The claims, objects in order of mention.
+
+    Raises:
+        ConfigError: If the sentence is not of the language, or contradicts itself.
+
+    Example:
+        >>> parse("a huge violet disc on a grey backdrop").objects[0]
+        ObjectClaim(shape='circle', color='purple', size='large', place=None)
+    """
+    return _Reader(caption).read()
+
+
+class _Reader:
+    """A cursor over the words of one caption, and what has been read so far."""
+
+    def __init__(self, caption: str) -> None:
+        self._caption = caption
+        self._rest = " ".join(re.sub(r"[,.;\-]", " ", caption.lower()).split())
+        self._objects: list[ObjectClaim] = []
+        self._relations: list[RelationClaim] = []
+        self._background: str | None = None
+
+    def read(self) -> Claims:
+        self._take(_OPENING)
+        while self._rest:
+            self._read_background()
+            current = self._read_object()
+            while self._read_relation(current) or self._read_place(current) or self._read_background():
+                pass
+            if self._take(_AND) and not self._rest:
+                raise self._error("expected an object after 'and'")
+        if not self._objects:
+            raise self._error("expected at least one object")
+        return Claims(objects=tuple(self._objects), relations=tuple(self._relations), background=self._background)
+
+    def _take(self, table: _Table) -> str | None:
+        """Step over a phrase of the table and return its meaning, or None where none stands here."""
+        pattern, meanings = table
+        match = pattern.match(self._rest)
+        if match is None:
+            return None
+        self._rest = self._rest[match.end() :]
+        return meanings[match.group().strip()]
+
+    def _read_object(self) -> int:
+        article = self._take(_ARTICLE)
+        size, color = self._take(_SIZE), self._take(_COLOR)
+        shape = self._take(_SHAPE)
+        if shape is None:
+            raise self._error(f"expected {'a size, colour or shape' if color is None else 'a shape'}")
+        if article == "known":
+            fitting = [
+                number
+                for number, known in enumerate(self._objects)
+                if known.shape == shape and color in (None, known.color) and size in (None, known.size)
+            ]
+            if len(fitting) > 1:
+                raise self._error(f"'the ... {shape}' could be any of {len(fitting)} objects; name its colour")
+            if fitting:
+                return fitting[0]
+        self._objects.append(ObjectClaim(shape=shape, color=color, size=size))
+        return len(self._objects) - 1
+
+    def _read_relation(self, subject: int) -> bool:
+        relation = self._take(_RELATION)
+        if relation is None:
+            return False
+        reference = self._read_object()
+        self._relations.append(RelationClaim(subject=subject, relation=relation, reference=reference))
+        return True
+
+    def _read_place(self, number: int) -> bool:
+        place = self._take(_PLACE)
+        if place is None:
+            return False
+        claim = self._objects[number]
+        if claim.place not in (None, place):
+            raise self._error(f"one object cannot be at {claim.place!r} and at {place!r}")
+        self._objects[number] = ObjectClaim(shape=claim.shape, color=claim.color, size=claim.size, place=place)
+        return True
+
+    def _read_background(self) -> bool:
+        background = self._take(_BACKGROUND)
+        if background is None:
+            return False
+        if self._background not in (None, background):
+            raise self._error(f"the background cannot be {self._background} and {background}")
+        self._background = background
+        return True
+
+    def _error(self, problem: str) -> ConfigError:
+        where = f"before {self._rest!r}" if self._rest else "at the end"
+        return ConfigError(
+            f"{self._caption!r} is not in the picture world's language: {problem} {where}; "
+            "say for example 'a large red circle in the center on a white background'"
+        )

@@ -1,0 +1,112 @@
+"""What a picture contains (:class:`Scene`) and what a sentence asserts about it (:class:`Claims`)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from flagdit_core.errors import ConfigError
+from lumina_image.world.vocabulary import BACKGROUNDS, COLORS, OPPOSITES, PLACES, RELATIONS, SHAPES, SIZES
+
+CATEGORIES: tuple[str, ...] = ("one object", "two objects", "three objects")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectClaim:
+    """What a sentence says about one object; None where it says nothing."""
+
+    shape: str
+    color: str | None = None
+    size: str | None = None
+    place: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_word("shape", self.shape, SHAPES)
+        if self.color is not None:
+            _check_word("object colour", self.color, COLORS)
+        if self.size is not None:
+            _check_word("size", self.size, SIZES)
+        if self.place is not None:
+            _check_word("place", self.place, PLACES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationClaim:
+    """The object numbered ``subject`` lies ``relation`` the object numbered ``reference``."""
+
+    subject: int
+    relation: str
+    reference: int
+
+    def __post_init__(self) -> None:
+        _check_word("relation", self.relation, RELATIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """Everything that a sentence asserts: its objects in order of mention (and no others), and how they lie."""
+
+    objects: tuple[ObjectClaim, ...]
+    relations: tuple[RelationClaim, ...] = ()
+    background: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.objects) <= len(CATEGORIES):
+            raise ConfigError(f"expected one to {len(CATEGORIES)} objects, got {len(self.objects)}")
+        if self.background is not None:
+            _check_word("background", self.background, BACKGROUNDS)
+        for claim in self.relations:
+            numbers = {claim.subject, claim.reference}
+            if len(numbers) != 2 or not numbers <= set(range(len(self.objects))):
+                raise ConfigError(f"a relation needs two different objects of the {len(self.objects)}, got {claim}")
+
+    @property
+    def category(self) -> str:
+        """One of :data:`CATEGORIES`."""
+        return CATEGORIES[len(self.objects) - 1]
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The assertions, one string each, equal for sentences that assert the same in another order."""
+        names = [" ".join(filter(None, (o.size, o.color, o.shape, o.place))) for o in self.objects]
+        facts = {f"object: {name} x{names.count(name)}" for name in names}
+        facts.add(f"background: {self.background}")
+        for claim in self.relations:
+            subject, relation, reference = names[claim.subject], claim.relation, names[claim.reference]
+            if relation in ("right of", "below"):
+                subject, relation, reference = reference, OPPOSITES[relation], subject
+            facts.add(f"relation: {subject} {relation} {reference}")
+        return frozenset(facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneObject:
+    """One drawn object. Its box is centred on (x, y) and its longest side is 2 ``radius``.
+
+    Attributes:
+        shape: One of ``SHAPES``.
+        color: One of ``COLORS``.
+        size: The class that ``radius`` belongs to.
+        radius: In units of the picture's shorter side.
+        x: Centre, as a fraction of the width from the left.
+        y: Centre, as a fraction of the height from the top.
+    """
+
+    shape: str
+    color: str
+    size: str
+    radius: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A picture to draw, and the claims that a caption of it makes (``claims.objects[i]`` is about ``objects[i]``)."""
+
+    background: str
+    objects: tuple[SceneObject, ...]
+    claims: Claims
+
+
+def _check_word(kind: str, word: str, known: Collection[str]) -> None:
+    if word not in known:
+        raise ConfigError(f"expected a {kind} out of {', '.join(known)}; got {word!r}")
