@@ -1,0 +1,214 @@
+"""Training state on disk: written atomically, read back bit by bit, as safetensors and JSON only.
+
+A run's folder holds ``checkpoints/step-00001000/`` and ``checkpoints/latest``, a text file with a folder's name that is
+replaced last. Whatever moment a process is killed at, ``latest`` names a whole checkpoint.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from flagdit_core.errors import CheckpointError
+from flagdit_core.training.ema import Ema
+
+_FORMAT = 1
+_WRITING, _REMOVING = ".writing-", ".removing-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """Everything that a resumed run needs, by reference.
+
+    Attributes:
+        parameters: Of all networks, by name, trained or not.
+        buffers: Likewise.
+        optimizer: Over those that are trained.
+        ema: Over the same.
+    """
+
+    parameters: dict[str, nn.Parameter]
+    buffers: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    ema: Ema
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors of each file, by name; they share memory with the state."""
+        return {
+            "weights": {**self.parameters, **self.buffers},
+            "ema": self.ema.average,
+            "optimizer": {
+                f"{name}/{key}": value
+                for name, parameter in self.parameters.items()
+                for key, value in self.optimizer.state.get(parameter, {}).items()
+            },
+        }
+
+
+def save_checkpoint(run_dir: Path, step: int, state: TrainingState, *, settings: Mapping[str, Any], keep: int) -> Path:
+    """Write the state after ``step`` updates, make it the latest, and remove all but the last ``keep``.
+
+    Args:
+        run_dir: The run's folder.
+        step: Updates made so far.
+        state: What to write.
+        settings: JSON-ready training settings, kept for the reader.
+        keep: Checkpoints to keep, at least 1.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    root = run_dir / "checkpoints"
+    root.mkdir(parents=True, exist_ok=True)
+    for leftover in (*root.glob(f"{_WRITING}*"), *root.glob(f"{_REMOVING}*")):
+        shutil.rmtree(leftover)
+    name = f"step-{step:08d}"
+    temporary, final = root / f"{_WRITING}{name}", root / name
+    temporary.mkdir()
+    for file, tensors in state.tensors().items():
+        path = temporary / f"{file}.safetensors"
+        save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, path)
+        _sync(path)
+    _write_text(temporary / "state.json", json.dumps({"format": _FORMAT, "step": step, "settings": settings}, indent=2))
+    _sync(temporary)
+    if final.exists():  # a whole checkpoint that a killed run wrote but did not live to call the latest
+        _remove(final)
+    temporary.rename(final)
+    _write_text(root / ".latest", name)
+    (root / ".latest").replace(root / "latest")
+    _sync(root)
+    for old in sorted(root.glob("step-*"))[:-keep]:
+        if old != final:
+            _remove(old)
+    return final
+
+
+def latest_checkpoint(run_dir: Path) -> Path | None:
+    """The newest whole checkpoint of a run.
+
+    Args:
+        run_dir: The run's folder.
+
+    Returns:
+        Its folder, or None if the run has none yet.
+
+    Raises:
+        CheckpointError: ``latest`` names a checkpoint that is not there.
+    """
+    pointer = run_dir / "checkpoints" / "latest"
+    if not pointer.is_file():
+        return None
+    folder = pointer.parent / pointer.read_text(encoding="utf-8").strip()
+    if not (folder / "state.json").is_file():
+        raise CheckpointError(f"{pointer} names {folder.name}, which is missing: write an older folder's name into it")
+    return folder
+
+
+def load_checkpoint(folder: Path, state: TrainingState) -> int:
+    """Read a checkpoint into the state, in place.
+
+    Args:
+        folder: The checkpoint's folder.
+        state: Of the same networks; overwritten.
+
+    Returns:
+        Updates made when it was written.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or belongs to other networks.
+    """
+    step = _read_state(folder)["step"]
+    parameters = state.parameters
+    _copy(_read_tensors(folder / "weights.safetensors"), {**parameters, **state.buffers}, folder)
+    _copy(_read_tensors(folder / "ema.safetensors"), state.ema.average, folder)
+    moments: dict[str, dict[str, Tensor]] = {}
+    for key, value in _read_tensors(folder / "optimizer.safetensors").items():
+        name, _, kind = key.rpartition("/")
+        moments.setdefault(name, {})[kind] = value
+    trained = {name for name in state.ema.average if name in moments}
+    if set(moments) - trained or (moments and trained != set(state.ema.average)):
+        raise CheckpointError(f"{folder} trained other parameters than this run: resume with the same networks")
+    for name, values in moments.items():
+        device = parameters[name].device  # of the step counter too: that is where fused AdamW keeps it
+        state.optimizer.state[parameters[name]] = {kind: value.to(device) for kind, value in values.items()}
+    return int(step)
+
+
+def load_averaged_weights(folder: Path, networks: Mapping[str, nn.Module]) -> int:
+    """Read only the averaged weights of a checkpoint, for sampling.
+
+    Args:
+        folder: The checkpoint's folder.
+        networks: ``{"model": ..., "text_encoder": ...}`` as they were trained; weights that were frozen are read too.
+
+    Returns:
+        Updates made when it was written.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or belongs to other networks.
+    """
+    step = _read_state(folder)["step"]
+    modules = nn.ModuleDict(dict(networks))
+    weights = {**dict(modules.named_parameters()), **dict(modules.named_buffers())}
+    values = {**_read_tensors(folder / "weights.safetensors"), **_read_tensors(folder / "ema.safetensors")}
+    _copy(values, weights, folder)
+    return int(step)
+
+
+@torch.no_grad()
+def _copy(values: dict[str, Tensor], targets: dict[str, Tensor], folder: Path) -> None:
+    if values.keys() != targets.keys():
+        odd = min(values.keys() ^ targets.keys())
+        raise CheckpointError(f"{folder} is of other networks: only one of the two has {odd}")
+    for name, target in targets.items():
+        if values[name].shape != target.shape:
+            raise CheckpointError(
+                f"{folder} is of other networks: {name} is {tuple(values[name].shape)}, expected {tuple(target.shape)}"
+            )
+        target.copy_(values[name])
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"expected a checkpoint in {folder}, cannot read its state.json: {error}") from error
+    if state.get("format") != _FORMAT:
+        raise CheckpointError(f"{folder} has checkpoint format {state.get('format')}, this version reads {_FORMAT}")
+    return dict(state)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is missing or damaged ({error}): point `latest` to an older one") from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Rename first, so that a half-removed folder never looks like a checkpoint."""
+    doomed = folder.with_name(f"{_REMOVING}{folder.name}")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)

@@ -1,0 +1,104 @@
+"""Settings of a training run."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.flow.losses import Prediction, Weighting
+from flagdit_core.flow.paths import get_path
+from flagdit_core.flow.timesteps import TimestepDistribution
+
+Decay = Literal["constant", "cosine", "linear"]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Everything but the networks and the data. Defaults follow the authors' training of Lumina-T2X.
+
+    Attributes:
+        num_steps: Updates of the whole run; the schedule ends there.
+        batch_size: Examples of an update.
+        learning_rate: Peak of AdamW's.
+        betas: AdamW's.
+        weight_decay: AdamW's, on matrices only.
+        gate_learning_rate_multiplier: Factor on the learning rate of the text attention's gates.
+        warmup_steps: Updates over which the learning rate rises linearly.
+        decay: Its course afterwards.
+        final_learning_rate_fraction: Of the peak, where the decay ends.
+        max_grad_norm: Gradients are scaled down to this Euclidean norm.
+        ema_decay: Of the averaged weights, in [0, 1).
+        caption_dropout: Fraction of captions (or labels) replaced by the null prompt (or null label), for
+            classifier-free guidance.
+        precision: "bfloat16" computes under autocast; weights, optimizer and losses stay float32.
+        compile: Run the network through ``torch.compile``.
+        activation_checkpointing: Recompute each block in the backward pass: less memory, about a third more time.
+        prefetch_batches: Batches that a thread makes ahead.
+        seed: Of data order, times, noise and dropped captions.
+        log_every: Steps between rows of scalars.
+        sample_every: Steps between samples.
+        checkpoint_every: Steps between checkpoints.
+        keep_checkpoints: Newest ones that are kept.
+        tensorboard: Write TensorBoard events too.
+        timesteps: Distribution of the training times.
+        path: Name of the path from noise to data.
+        prediction: What the network predicts.
+        weighting: How the loss is weighted over time.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    num_steps: int
+    batch_size: int
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    gate_learning_rate_multiplier: float = 1.0
+    warmup_steps: int = 0
+    decay: Decay = "constant"
+    final_learning_rate_fraction: float = 0.0
+    max_grad_norm: float = 2.0
+    ema_decay: float = 0.9999
+    caption_dropout: float = 0.1
+    precision: Precision = "float32"
+    compile: bool = False
+    activation_checkpointing: bool = False
+    prefetch_batches: int = 0
+    seed: int = 0
+    log_every: int = 50
+    sample_every: int = 1000
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 2
+    tensorboard: bool = False
+    timesteps: TimestepDistribution = field(default_factory=lambda: TimestepDistribution(kind="logit-normal"))
+    path: str = "linear"
+    prediction: Prediction = "velocity"
+    weighting: Weighting = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "batch_size", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints"):
+            self._require(name, lambda value: value >= 1, "at least 1")
+        for name in ("warmup_steps", "prefetch_batches", "seed", "weight_decay"):
+            self._require(name, lambda value: value >= 0, "at least 0")
+        for name in ("learning_rate", "max_grad_norm", "gate_learning_rate_multiplier"):
+            self._require(name, lambda value: value > 0, "above 0")
+        for name in ("final_learning_rate_fraction", "caption_dropout"):
+            self._require(name, lambda value: 0 <= value <= 1, "in [0, 1]")
+        self._require("ema_decay", lambda value: 0 <= value < 1, "in [0, 1)")
+        self._require("betas", lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "two in [0, 1)")
+        self._require("decay", get_args(Decay).__contains__, f"one of {get_args(Decay)}")
+        self._require("precision", get_args(Precision).__contains__, f"one of {get_args(Precision)}")
+        self._require("prediction", get_args(Prediction).__contains__, f"one of {get_args(Prediction)}")
+        self._require("weighting", get_args(Weighting).__contains__, f"one of {get_args(Weighting)}")
+        get_path(self.path)
+
+    def _require(self, name: str, holds: Callable[[Any], bool], expected: str) -> None:
+        value = getattr(self, name)
+        if not holds(value):
+            raise ConfigError(f"{name} must be {expected}, got {value!r}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings, ready for JSON."""
+        return asdict(self)

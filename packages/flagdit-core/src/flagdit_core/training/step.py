@@ -1,0 +1,131 @@
+"""The loss of one batch.
+
+Shape suffixes: B examples, L text tokens.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Generator, Tensor, nn
+
+from flagdit_core.errors import ConfigError, ShapeError
+from flagdit_core.flow import flow_matching_loss, get_path, sample_timesteps
+from flagdit_core.layout import Latents
+from flagdit_core.text_encoder import TextEncoder, TokenBatch
+from flagdit_core.training.config import TrainingConfig
+from flagdit_core.training.data import Batch
+
+NetworkCall = Callable[..., Latents]
+
+
+def training_loss(
+    model: NetworkCall,
+    text_encoder: TextEncoder | None,
+    batch: Batch,
+    config: TrainingConfig,
+    *,
+    null: TokenBatch | int | None,
+    device: torch.device,
+    generator: Generator,
+) -> Tensor:
+    """The flow-matching loss of a batch, at times and with noise from the generator.
+
+    Args:
+        model: The network.
+        text_encoder: For a text-conditional network.
+        batch: Latents, equal or not, with captions or labels.
+        config: Distribution of times, path, prediction, weighting, dropout and precision.
+        null: What replaces a dropped caption (the null prompt's tokens, of one row) or a dropped label (its index).
+        device: Where the network is.
+        generator: On that device.
+
+    Returns:
+        Scalar float32, the mean over the examples, differentiable in all trained parameters.
+
+    Raises:
+        ConfigError: The batch has no captions where there is a text encoder, or no labels where there is none.
+        ShapeError: Captions or labels are not as many as latents.
+    """
+    x1 = _moved(batch.latents, device)
+    x0 = [_noise(latent, generator) for latent in x1] if isinstance(x1, list) else _noise(x1, generator)
+    t_B = sample_timesteps(config.timesteps, len(x1), generator=generator)
+    dropped_B = torch.rand(len(x1), generator=generator, device=device) < config.caption_dropout
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
+        condition = _condition(text_encoder, batch, dropped_B, null)
+        losses_B = flow_matching_loss(
+            lambda x_t, t: model(x_t, t, **condition),
+            x1,
+            x0,
+            t_B,
+            path=get_path(config.path),
+            prediction=config.prediction,
+            weighting=config.weighting,
+        )
+    return losses_B.mean()
+
+
+def drop_captions(tokens: TokenBatch, null: TokenBatch, dropped_B: Tensor) -> TokenBatch:
+    """The tokens with some rows replaced by the null prompt's.
+
+    Args:
+        tokens: (B, L).
+        null: (1, L'), padded to the same length here, or the tokens to its.
+        dropped_B: (B,) bool.
+
+    Returns:
+        (B, max(L, L')).
+    """
+    length = max(tokens.mask.shape[1], null.mask.shape[1])
+    tokens, null = _padded(tokens, length), _padded(null, length)
+    return TokenBatch(
+        input_ids=torch.where(dropped_B[:, None], null.input_ids, tokens.input_ids),
+        mask=torch.where(dropped_B[:, None], null.mask, tokens.mask),
+        dropped=tokens.dropped,
+    )
+
+
+def _condition(
+    text_encoder: TextEncoder | None, batch: Batch, dropped_B: Tensor, null: TokenBatch | int | None
+) -> dict[str, Tensor]:
+    """The keyword arguments that tell the network what to draw."""
+    if text_encoder is None:
+        if batch.labels is None:
+            raise ConfigError("training without a text encoder needs labels, but the batch has none")
+        _check_count("labels", len(batch.labels), len(dropped_B))
+        return {"labels": batch.labels.to(dropped_B.device).masked_fill(dropped_B, cast(int, null))}
+    if batch.captions is None:
+        raise ConfigError("training with a text encoder needs captions, but the batch has none")
+    tokens = batch.captions if isinstance(batch.captions, TokenBatch) else text_encoder.tokenize(batch.captions)
+    _check_count("captions", len(tokens.dropped), len(dropped_B))
+    device = dropped_B.device
+    tokens = drop_captions(tokens.to(device), cast(TokenBatch, null).to(device), dropped_B)
+    features, mask = text_encoder.encode(tokens)
+    return {"caption": features, "caption_mask": mask}
+
+
+def _padded(tokens: TokenBatch, length: int) -> TokenBatch:
+    missing = length - tokens.mask.shape[1]
+    if missing == 0:
+        return tokens
+    return TokenBatch(
+        # the value under a False mask is not read: repeat a token that is certainly in the vocabulary
+        input_ids=torch.cat([tokens.input_ids, tokens.input_ids[:, -1:].expand(-1, missing)], dim=1),
+        mask=nn.functional.pad(tokens.mask, (0, missing)),
+        dropped=tokens.dropped,
+    )
+
+
+def _moved(latents: Latents, device: torch.device) -> Latents:
+    if isinstance(latents, Tensor):
+        return latents.to(device, torch.float32, non_blocking=True)
+    return [latent.to(device, torch.float32, non_blocking=True) for latent in latents]
+
+
+def _noise(latent: Tensor, generator: Generator) -> Tensor:
+    return torch.randn(latent.shape, generator=generator, device=latent.device)
+
+
+def _check_count(what: str, count: int, expected: int) -> None:
+    if count != expected:
+        raise ShapeError(f"expected as many {what} as latents, {expected}, got {count}")
