@@ -2,6 +2,9 @@
 
 A packed sequence of L tokens is cut into B segments by ``cu_seqlens`` (B+1,), with ``max_seqlen`` the longest of them. All
 segments are equal exactly when ``B * max_seqlen == L``, which is known on the host: nothing is read back from a device.
+
+Legend for this package: B segments, L packed tokens, D hidden, F feed-forward, N query heads, G key heads, H head width,
+P pairs of a head (H / 2), E width of the fused projection (N + 2G) * H, T text tokens, X any further axes.
 """
 
 import torch
@@ -27,6 +30,13 @@ def value_view(value_BX: Tensor, num_tokens: int, cu_seqlens: Tensor, max_seqlen
     return torch.repeat_interleave(value_BX, cu_seqlens.diff(), dim=0, output_size=num_tokens)
 
 
-def compute_dtype(x: Tensor) -> torch.dtype:
+def segment_sum(x_LD: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
+    """The sum of each segment's tokens, ``(B, D)``; zero for an empty segment."""
+    if are_equal(x_LD.shape[0], cu_seqlens, max_seqlen):
+        return token_view(x_LD, cu_seqlens, max_seqlen).sum(1)
+    return torch.segment_reduce(x_LD, "sum", lengths=cu_seqlens.diff(), axis=0, initial=0)
+
+
+def wide_dtype(x: Tensor) -> torch.dtype:
     """The dtype that statistics and rotations are computed in: float32, or float64 for float64 input."""
     return torch.promote_types(x.dtype, torch.float32)

@@ -1,18 +1,20 @@
-"""Packed non-causal attention in plain PyTorch.
+"""Packed non-causal attention in plain PyTorch, and its gradient in closed form.
 
 Equal segments are one batched call; unequal ones are a loop without padding, which reads ``cu_seqlens`` on the host.
 """
 
 import torch
-from einops import rearrange
+from einops import rearrange, reduce
 from torch import Tensor
 from torch.nn import functional as F
 
-from flagdit_kernels.segments import are_equal, compute_dtype
+from flagdit_kernels.segments import are_equal, wide_dtype
 
-# On a CPU the backward of F.scaled_dot_product_attention takes longer than everything else in half precision; matmul, softmax,
-# matmul is 6 times faster at 72 tokens and still 1.5 times at 1056, but holds the (N, N) probabilities.
+# On a CPU the half-precision backward of F.scaled_dot_product_attention dwarfs its forward. Plain matmul, softmax, matmul takes
+# a sixth of the time at 72 tokens and two thirds at 1056, but holds the probabilities of all pairs.
 MAX_EXPLICIT_KEYS = 512
+# Queries per step where the scores are held in float32.
+QUERY_CHUNK = 1024
 
 
 def forward(
@@ -27,18 +29,19 @@ def forward(
     """``softmax(scale * q k^T) v`` inside each segment."""
     k_LGH, v_LGH = k_LGH.to(q_LNH.dtype), v_LGH.to(q_LNH.dtype)
     num_segments = cu_seqlens.shape[0] - 1
+    ratio_B = None if segment_scale_B is None else segment_scale_B.to(wide_dtype(q_LNH)) / softmax_scale
     if are_equal(q_LNH.shape[0], cu_seqlens, max_seqlen):
         q, k, v = (rearrange(x, "(b l) n h -> b n l h", b=num_segments) for x in (q_LNH, k_LGH, v_LGH))
-        if segment_scale_B is not None:
-            q = q * (segment_scale_B / softmax_scale).to(q.dtype)[:, None, None, None]
+        if ratio_B is not None:
+            q = (q * ratio_B[:, None, None, None]).to(q.dtype)
         return rearrange(batched_attention(q, k, v, softmax_scale), "b n l h -> (b l) n h")
     lengths: list[int] = cu_seqlens.diff().tolist()
     outputs = []
     for index, (q, k, v) in enumerate(zip(*(x.split(lengths) for x in (q_LNH, k_LGH, v_LGH)), strict=True)):
-        if segment_scale_B is not None:
-            q = q * (segment_scale_B[index] / softmax_scale).to(q.dtype)
-        batched = (rearrange(x, "l n h -> 1 n l h") for x in (q, k, v))
-        outputs.append(rearrange(batched_attention(*batched, softmax_scale), "1 n l h -> l n h"))
+        if ratio_B is not None:
+            q = (q * ratio_B[index : index + 1]).to(q.dtype)
+        q, k, v = (rearrange(x, "l n h -> 1 n l h") for x in (q, k, v))
+        outputs.append(rearrange(batched_attention(q, k, v, softmax_scale), "1 n l h -> l n h"))
     return torch.cat(outputs)
 
 
@@ -49,9 +52,7 @@ def batched_attention(
     groups = q_BNLH.shape[1] // k_BGKH.shape[1]
     k_BNKH, v_BNKH = k_BGKH.repeat_interleave(groups, dim=1), v_BGKH.repeat_interleave(groups, dim=1)
     mask = None if mask_BK is None else mask_BK[:, None, None, :]
-    half = q_BNLH.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled(q_BNLH.device.type)
-    trains = torch.is_grad_enabled() and (q_BNLH.requires_grad or k_BGKH.requires_grad or v_BGKH.requires_grad)
-    if q_BNLH.device.type == "cpu" and half and trains and k_BNKH.shape[2] <= MAX_EXPLICIT_KEYS:
+    if _explicit_is_faster(q_BNLH, k_BNKH, v_BNKH):
         scores_BNLK = (q_BNLH * softmax_scale) @ k_BNKH.mT
         if mask is not None:
             scores_BNLK = scores_BNLK.masked_fill(~mask, float("-inf"))
@@ -60,24 +61,69 @@ def batched_attention(
     return out_BNLH.to(q_BNLH.dtype)
 
 
-def log_sum_exp(
+def _explicit_is_faster(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Whether this is training in half precision on a CPU over few keys."""
+    if q.device.type != "cpu" or k.shape[-2] > MAX_EXPLICIT_KEYS:
+        return False
+    half = q.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled("cpu")
+    return half and torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+
+
+def forward_with_lse(
     q_LNH: Tensor,
     k_LGH: Tensor,
+    v_LGH: Tensor,
     cu_seqlens: Tensor,
-    max_seqlen: int,
     softmax_scale: float,
     segment_scale_B: Tensor | None = None,
-    *,
-    query_chunk: int = 1024,
-) -> Tensor:
-    """``log sum_k exp(scale * q k^T)`` as (N, L) float32, over chunks of queries so that no (L, L) matrix is held."""
+) -> tuple[Tensor, Tensor]:
+    """Attention and ``log sum_k exp(scale * q k^T)`` as (N, L) float32, over chunks of queries, computed in float32."""
+    wide = wide_dtype(q_LNH)
     groups = q_LNH.shape[1] // k_LGH.shape[1]
-    wide = compute_dtype(q_LNH)
     bounds: list[int] = cu_seqlens.tolist()
-    chunks = [q_LNH.new_empty(q_LNH.shape[1], 0, dtype=wide)]
+    outputs, lses = [torch.empty_like(q_LNH[:0])], [q_LNH.new_empty(q_LNH.shape[1], 0, dtype=wide)]
     for index, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         scale = softmax_scale if segment_scale_B is None else segment_scale_B[index].to(wide)
-        k_NKH = rearrange(k_LGH[start:end].to(wide), "k g h -> g k h").repeat_interleave(groups, dim=0)
-        for q in q_LNH[start:end].to(wide).split(query_chunk):
-            chunks.append((rearrange(q, "l n h -> n l h") @ k_NKH.mT * scale).logsumexp(-1))
-    return torch.cat(chunks, dim=1).to(torch.float32)
+        k, v = (expand_heads(x[start:end].to(wide), groups) for x in (k_LGH, v_LGH))
+        for q_chunk in q_LNH[start:end].to(wide).split(QUERY_CHUNK):
+            scores_NLK = rearrange(q_chunk, "l n h -> n l h") @ k.mT * scale
+            lses.append(scores_NLK.logsumexp(-1))
+            outputs.append(rearrange(scores_NLK.softmax(-1) @ v, "n l h -> l n h").to(q_LNH.dtype))
+    return torch.cat(outputs), torch.cat(lses, dim=1).to(torch.float32)
+
+
+def expand_heads(x_KGH: Tensor, groups: int) -> Tensor:
+    """Heads first, each key head repeated for its group of query heads: ``(N, K, H)``."""
+    return rearrange(x_KGH, "k g h -> g k h").repeat_interleave(groups, dim=0)
+
+
+def backward(
+    dout_LNH: Tensor,
+    dlse_NL: Tensor,
+    q_LNH: Tensor,
+    k_LGH: Tensor,
+    v_LGH: Tensor,
+    out_LNH: Tensor,
+    lse_NL: Tensor,
+    cu_seqlens: Tensor,
+    softmax_scale: float,
+    segment_scale_B: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of q, k and v from the saved log-sum-exp, over chunks of queries, computed in float32."""
+    wide = wide_dtype(q_LNH)
+    groups = q_LNH.shape[1] // k_LGH.shape[1]
+    dq_LNH, dk_LGH, dv_LGH = (torch.zeros_like(x, dtype=wide) for x in (q_LNH, k_LGH, v_LGH))
+    bounds: list[int] = cu_seqlens.tolist()
+    for index, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        scale = softmax_scale if segment_scale_B is None else segment_scale_B[index].to(wide)
+        k, v = (expand_heads(x[start:end].to(wide), groups) for x in (k_LGH, v_LGH))
+        for first in range(start, end, QUERY_CHUNK):
+            rows = slice(first, min(first + QUERY_CHUNK, end))
+            q, dout, out = (rearrange(x[rows].to(wide), "l n h -> n l h") for x in (q_LNH, dout_LNH, out_LNH))
+            probs_NLK = torch.exp(q @ k.mT * scale - lse_NL[:, rows, None].to(wide))
+            delta_NL1 = (dout * out).sum(-1, keepdim=True) - dlse_NL[:, rows, None].to(wide)
+            dscores_NLK = probs_NLK * (dout @ v.mT - delta_NL1) * scale
+            dq_LNH[rows] = rearrange(dscores_NLK @ k, "n l h -> l n h")
+            dk_LGH[start:end] += reduce(dscores_NLK.mT @ q, "(g r) k h -> k g h", "sum", r=groups)
+            dv_LGH[start:end] += reduce(probs_NLK.mT @ dout, "(g r) k h -> k g h", "sum", r=groups)
+    return dq_LNH.to(q_LNH.dtype), dk_LGH.to(k_LGH.dtype), dv_LGH.to(v_LGH.dtype)

@@ -1,11 +1,11 @@
-"""Gated attention to the text, added to the self-attention output, in plain PyTorch."""
+"""Gated attention to the text, added to the self-attention output, in plain PyTorch, and its gradient in closed form."""
 
 import torch
-from einops import rearrange
+from einops import rearrange, reduce
 from torch import Tensor
 
-from flagdit_kernels.ops.attention.reference import batched_attention
-from flagdit_kernels.segments import are_equal
+from flagdit_kernels.ops.attention.reference import batched_attention, expand_heads
+from flagdit_kernels.segments import are_equal, wide_dtype
 
 
 def forward(
@@ -21,7 +21,7 @@ def forward(
     """``out + tanh(gate) * softmax(q k^T / sqrt(H), where mask) v``; a fully masked text adds nothing."""
     softmax_scale = q_LNH.shape[-1] ** -0.5
     present_B1 = mask_BT.any(-1, keepdim=True)
-    mask_BT = mask_BT | ~present_B1  # a row without any key would give NaN; its result is multiplied by zero
+    mask_BT = mask_BT | ~present_B1  # without any key the softmax is NaN, which the factor 0 below would not remove
     factor_BN = (present_B1 * torch.tanh(gate_N)).to(out_LNH.dtype)
     k = rearrange(k_BTGH.to(q_LNH.dtype), "b t g h -> b g t h")
     v = rearrange(v_BTGH.to(q_LNH.dtype), "b t g h -> b g t h")
@@ -30,11 +30,57 @@ def forward(
         q = rearrange(q_LNH, "(b l) n h -> b n l h", b=num_segments)
         text = rearrange(batched_attention(q, k, v, softmax_scale, mask_BT), "b n l h -> b l n h")
         out = out_LNH.unflatten(0, (num_segments, max_seqlen))
-        return torch.addcmul(out, factor_BN[:, None, :, None], text.to(out.dtype)).flatten(0, 1)
+        return torch.addcmul(out, factor_BN[:, None, :, None], text.to(out.dtype)).reshape(out_LNH.shape)
     lengths: list[int] = cu_seqlens.diff().tolist()
     outputs = []
     for b, (out, q) in enumerate(zip(out_LNH.split(lengths), q_LNH.split(lengths), strict=True)):
         q = rearrange(q, "l n h -> 1 n l h")
         text = batched_attention(q, k[b : b + 1], v[b : b + 1], softmax_scale, mask_BT[b : b + 1])
-        outputs.append(torch.addcmul(out, factor_BN[b, None, :, None], rearrange(text, "1 n l h -> l n h").to(out.dtype)))
+        text = rearrange(text, "1 n l h -> l n h").to(out.dtype)
+        outputs.append(torch.addcmul(out, factor_BN[b, None, :, None], text))
     return torch.cat(outputs)
+
+
+def text_attention(q_LNH: Tensor, k_TGH: Tensor, v_TGH: Tensor, mask_T: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities (N, L, T), all 0 for a fully masked text, and the attention (N, L, H), of one segment."""
+    groups = q_LNH.shape[1] // k_TGH.shape[1]
+    k_NTH, v_NTH = expand_heads(k_TGH, groups), expand_heads(v_TGH, groups)
+    scores_NLT = rearrange(q_LNH, "l n h -> n l h") @ k_NTH.mT * q_LNH.shape[-1] ** -0.5
+    probs_NLT = scores_NLT.masked_fill(~mask_T, float("-inf")).softmax(-1).masked_fill(~mask_T, 0.0)
+    return probs_NLT, probs_NLT @ v_NTH
+
+
+def backward(
+    dout_LNH: Tensor,
+    q_LNH: Tensor,
+    k_BTGH: Tensor,
+    v_BTGH: Tensor,
+    gate_N: Tensor,
+    mask_BT: Tensor,
+    cu_seqlens: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of q, k, v and gate, computed in float32 one segment at a time; that of ``out`` is ``dout`` itself."""
+    wide, groups = wide_dtype(q_LNH), q_LNH.shape[1] // k_BTGH.shape[2]
+    dq_LNH, dk_BTGH, dv_BTGH = (torch.zeros_like(x, dtype=wide) for x in (q_LNH, k_BTGH, v_BTGH))
+    dfactor_N = torch.zeros_like(gate_N, dtype=wide)
+    factor_N11 = torch.tanh(gate_N.to(wide))[:, None, None]
+    bounds: list[int] = cu_seqlens.tolist()
+    for b, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        q_seg, k, v = q_LNH[start:end].to(wide), k_BTGH[b].to(wide), v_BTGH[b].to(wide)
+        probs_NLT, text_NLH = text_attention(q_seg, k, v, mask_BT[b])
+        dout = rearrange(dout_LNH[start:end].to(wide), "l n h -> n l h")
+        dfactor_N += (dout * text_NLH).sum((1, 2))
+        dtext = dout * factor_N11
+        delta_NL1 = (dtext * text_NLH).sum(-1, keepdim=True)
+        dscores_NLT = probs_NLT * (dtext @ expand_heads(v, groups).mT - delta_NL1) * q_LNH.shape[-1] ** -0.5
+        dq_LNH[start:end] = rearrange(dscores_NLT @ expand_heads(k, groups), "n l h -> l n h")
+        q_NLH = rearrange(q_seg, "l n h -> n l h")
+        dk_BTGH[b] = reduce(dscores_NLT.mT @ q_NLH, "(g r) t h -> t g h", "sum", r=groups)
+        dv_BTGH[b] = reduce(probs_NLT.mT @ dtext, "(g r) t h -> t g h", "sum", r=groups)
+    dgate_N = dfactor_N * (1 - torch.tanh(gate_N.to(wide)) ** 2)
+    return (
+        dq_LNH.to(q_LNH.dtype),
+        dk_BTGH.to(k_BTGH.dtype),
+        dv_BTGH.to(v_BTGH.dtype),
+        dgate_N.to(gate_N.dtype),
+    )

@@ -1,11 +1,13 @@
-"""KQ-norm and rotary embedding of the fused projection's output, in plain PyTorch."""
+"""KQ-norm and rotary embedding of the fused projection's output, in plain PyTorch, and its gradient in closed form."""
 
 import torch
 from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from flagdit_kernels.segments import compute_dtype
+from flagdit_kernels.ops.layer_norm_modulate.reference import layer_norm_backward
+from flagdit_kernels.ops.rms_norm_modulate.reference import normalise
+from flagdit_kernels.segments import wide_dtype
 
 
 def forward(
@@ -22,30 +24,76 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """q and k normalised over their full width and rotated, v as it came; heads split."""
     head_dim = 2 * cos_LP.shape[-1]
-    q_width, kv_width = num_heads * head_dim, num_kv_heads * head_dim
-    q_LE, k_LE, v_LE = qkv_LE.split([q_width, kv_width, kv_width], dim=-1)
+    q_LE, k_LE, v_LE = qkv_LE.split([num_heads * head_dim, num_kv_heads * head_dim, num_kv_heads * head_dim], dim=-1)
     q_LNH = rotate(full_width_norm(q_LE, q_weight, q_bias, eps), cos_LP, sin_LP)
-    k_LNH = rotate(full_width_norm(k_LE, k_weight, k_bias, eps), cos_LP, sin_LP)
-    v_LNH = rearrange(v_LE, "l (n h) -> l n h", h=head_dim)
-    return q_LNH, k_LNH, v_LNH
+    k_LGH = rotate(full_width_norm(k_LE, k_weight, k_bias, eps), cos_LP, sin_LP)
+    return q_LNH, k_LGH, rearrange(v_LE, "l (g h) -> l g h", h=head_dim)
 
 
-def full_width_norm(x_LE: Tensor, weight_E: Tensor | None, bias_E: Tensor | None, eps: float) -> Tensor:
+def full_width_norm(x_LD: Tensor, weight_D: Tensor | None, bias_D: Tensor | None, eps: float) -> Tensor:
     """LayerNorm with weight and bias, RMSNorm with a weight only, nothing without either; in x's dtype."""
-    if weight_E is None:
-        return x_LE
-    x_wide = x_LE.to(compute_dtype(x_LE))
-    if bias_E is not None:
-        weight_E, bias_E = weight_E.to(x_wide.dtype), bias_E.to(x_wide.dtype)
-        return F.layer_norm(x_wide, x_wide.shape[-1:], weight_E, bias_E, eps).to(x_LE.dtype)
-    rstd_L1 = torch.rsqrt(x_wide.square().mean(-1, keepdim=True) + eps)
-    return (x_wide * rstd_L1).to(x_LE.dtype) * weight_E.to(x_LE.dtype)
+    if weight_D is None:
+        return x_LD
+    x_wide = x_LD.to(wide_dtype(x_LD))
+    if bias_D is None:
+        return normalise(x_wide, eps).to(x_LD.dtype) * weight_D.to(x_LD.dtype)
+    weight_D, bias_D = weight_D.to(x_wide.dtype), bias_D.to(x_wide.dtype)
+    return F.layer_norm(x_wide, x_wide.shape[-1:], weight_D, bias_D, eps).to(x_LD.dtype)
 
 
-def rotate(x_LE: Tensor, cos_LP: Tensor, sin_LP: Tensor) -> Tensor:
-    """Split heads and turn each adjacent pair of channels by its angle, in float32, back in x's dtype."""
-    pairs_LNP2 = rearrange(x_LE.to(compute_dtype(x_LE)), "l (n p two) -> l n p two", p=cos_LP.shape[-1], two=2)
-    even_LNP, odd_LNP = pairs_LNP2.unbind(-1)
-    cos, sin = cos_LP.unsqueeze(1), sin_LP.unsqueeze(1)
-    turned = torch.stack((even_LNP * cos - odd_LNP * sin, even_LNP * sin + odd_LNP * cos), dim=-1)
-    return turned.flatten(-2).to(x_LE.dtype)
+def rotate(x_LD: Tensor, cos_LP: Tensor, sin_LP: Tensor) -> Tensor:
+    """Split heads and turn each adjacent pair of channels by its angle, in float32, back in x's dtype.
+
+    Complex numbers make this 2.5 times faster on a CPU, but the compiler cannot fuse them.
+    """
+    wide = wide_dtype(x_LD)
+    pairs_LNP2 = rearrange(x_LD.to(wide).contiguous(), "l (n p two) -> l n p two", p=cos_LP.shape[-1], two=2)
+    cos, sin = cos_LP.to(wide).unsqueeze(1), sin_LP.to(wide).unsqueeze(1)
+    if torch.compiler.is_compiling():
+        even, odd = pairs_LNP2.unbind(-1)
+        turned_LNP2 = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    else:
+        turned_LNP2 = torch.view_as_real(torch.view_as_complex(pairs_LNP2) * torch.complex(cos, sin))
+    return turned_LNP2.flatten(-2).to(x_LD.dtype)
+
+
+def backward(
+    dq_LNH: Tensor,
+    dk_LGH: Tensor,
+    dv_LGH: Tensor,
+    qkv_LE: Tensor,
+    q_weight: Tensor | None,
+    q_bias: Tensor | None,
+    k_weight: Tensor | None,
+    k_bias: Tensor | None,
+    cos_LP: Tensor,
+    sin_LP: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of qkv and of the four norm parameters (None for those that are)."""
+    q_LE, k_LE, _ = qkv_LE.split([dq_LNH[0].numel(), dk_LGH[0].numel(), dv_LGH[0].numel()], dim=-1)
+    wide = wide_dtype(qkv_LE)
+    dq_LE = rotate(dq_LNH.to(wide).flatten(1), cos_LP, -sin_LP).flatten(1)
+    dk_LE = rotate(dk_LGH.to(wide).flatten(1), cos_LP, -sin_LP).flatten(1)
+    dq_LE, dq_weight, dq_bias = full_width_norm_backward(dq_LE, q_LE, q_weight, q_bias, eps)
+    dk_LE, dk_weight, dk_bias = full_width_norm_backward(dk_LE, k_LE, k_weight, k_bias, eps)
+    dqkv_LE = torch.cat((dq_LE, dk_LE, dv_LGH.flatten(1).to(wide)), dim=-1).to(qkv_LE.dtype)
+    return dqkv_LE, dq_weight, dq_bias, dk_weight, dk_bias
+
+
+def full_width_norm_backward(
+    dout_LD: Tensor, x_LD: Tensor, weight_D: Tensor | None, bias_D: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The gradients of a norm's input (in dout's dtype), weight and bias."""
+    if weight_D is None:
+        return dout_LD, None, None
+    x_LD = x_LD.to(dout_LD.dtype)
+    dnormed_LD = dout_LD * weight_D.to(dout_LD.dtype)
+    if bias_D is not None:
+        dx_LD, normed_LD = layer_norm_backward(dnormed_LD, x_LD, eps)
+        dweight_D = (dout_LD * normed_LD).sum(0)
+        return dx_LD, dweight_D.to(weight_D.dtype), dout_LD.sum(0).to(bias_D.dtype)
+    rstd_L1 = torch.rsqrt(x_LD.square().mean(-1, keepdim=True) + eps)
+    normed_LD = x_LD * rstd_L1
+    dx_LD = rstd_L1 * (dnormed_LD - normed_LD * (dnormed_LD * normed_LD).mean(-1, keepdim=True))
+    return dx_LD, (dout_LD * normed_LD).sum(0).to(weight_D.dtype), None

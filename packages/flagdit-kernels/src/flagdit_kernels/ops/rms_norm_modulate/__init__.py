@@ -1,22 +1,114 @@
 """RMSNorm with adaptive modulation."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from flagdit_kernels.backends import Backend, resolve
+from flagdit_kernels.checks import check_segments, check_shape, check_tokens
 from flagdit_kernels.ops.rms_norm_modulate import reference
 
 
 def rms_norm_modulate(
-    x_LD: Tensor,
-    weight_D: Tensor,
-    shift_BD: Tensor,
-    scale_BD: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    shift: Tensor,
+    scale: Tensor,
     cu_seqlens: Tensor,
     max_seqlen: int,
     *,
     eps: float = 1e-5,
     backend: Backend = "auto",
 ) -> Tensor:
-    """Return ``RMS(x) * weight * (1 + scale) + shift``."""
-    resolve("rms_norm_modulate", backend, x_LD.device)
-    return reference.forward(x_LD, weight_D, shift_BD, scale_BD, cu_seqlens, max_seqlen, eps)
+    """Return ``RMS(x) * weight * (1 + scale) + shift``, where ``RMS(x) = x / sqrt(mean(x^2) + eps)``.
+
+    RMSNorm is arXiv 1910.07467, equation 4; the modulation is adaLN of DiT, arXiv 2212.09748, section 3.2. Statistics are
+    computed in float32 (float64 for float64 input). Differentiable in x, weight, shift and scale.
+
+    Args:
+        x: packed tokens (L, D), floating point.
+        weight: (D,).
+        shift: one row per segment (B, D).
+        scale: one row per segment (B, D).
+        cu_seqlens: where each segment begins, and the end: (B + 1,) int32, from 0 to L, not decreasing.
+        max_seqlen: tokens of the longest segment.
+        eps: added to the mean square.
+        backend: "auto", "reference" or "triton".
+
+    Returns:
+        (L, D) in x's dtype.
+
+    Raises:
+        ValueError: a shape that does not fit, or no such backend.
+        BackendUnavailableError: ``backend="triton"`` cannot run here.
+
+    Example:
+        >>> x, ones, zeros = torch.randn(5, 8), torch.ones(8), torch.zeros(2, 8)
+        >>> rms_norm_modulate(x, ones, zeros, zeros, torch.tensor([0, 2, 5], dtype=torch.int32), 3).shape
+        torch.Size([5, 8])
+    """
+    check_tokens("x", x, 2)
+    check_shape("weight", weight, (x.shape[1],))
+    check_segments(cu_seqlens, {"shift": shift, "scale": scale}, x.shape[1])
+    run = _forward if resolve("rms_norm_modulate", backend, x.device) == "triton" else reference.forward
+    return run(x, weight, shift, scale, cu_seqlens, max_seqlen, eps)
+
+
+@torch.library.custom_op("flagdit::rms_norm_modulate", mutates_args=())
+def _forward(
+    x: Tensor, weight: Tensor, shift: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
+) -> Tensor:
+    return reference.forward(x, weight, shift, scale, cu_seqlens, max_seqlen, eps).contiguous()
+
+
+@torch.library.custom_op("flagdit::rms_norm_modulate_backward", mutates_args=())
+def _backward(
+    dout: Tensor, x: Tensor, weight: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dx, *dparameters = reference.backward(dout, x, weight, scale, cu_seqlens, max_seqlen, eps)
+    return dx.contiguous(), *dparameters
+
+
+@_forward.register_kernel("cuda")
+def _(
+    x: Tensor, weight: Tensor, shift: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
+) -> Tensor:
+    from flagdit_kernels.ops.rms_norm_modulate import triton
+
+    return triton.forward(x, weight, shift, scale, cu_seqlens, eps)
+
+
+@_backward.register_kernel("cuda")
+def _(
+    dout: Tensor, x: Tensor, weight: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    from flagdit_kernels.ops.rms_norm_modulate import triton
+
+    return triton.backward(dout, x, weight, scale, cu_seqlens, eps)
+
+
+@_forward.register_fake
+def _(
+    x: Tensor, weight: Tensor, shift: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
+) -> Tensor:
+    return x.new_empty(x.shape)
+
+
+@_backward.register_fake
+def _(
+    dout: Tensor, x: Tensor, weight: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape), weight.new_empty(weight.shape), *(scale.new_empty(scale.shape) for _ in range(2))
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, _shift, scale, cu_seqlens, ctx.max_seqlen, ctx.eps = inputs
+    ctx.save_for_backward(x, weight, scale, cu_seqlens)
+
+
+def _differentiate(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+    return *_backward(dout, *ctx.saved_tensors, ctx.max_seqlen, ctx.eps), None, None, None
+
+
+_forward.register_autograd(_differentiate, setup_context=_save)
