@@ -5,12 +5,15 @@ They take and return latents, a batch (B, C, ...) or a list of unequal items (C,
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.layout import Latents
+
+_TINY: Final = torch.finfo(torch.float32).tiny
 
 LatentVelocity = Callable[[Latents, Tensor], Latents]
 """(latents, t) -> velocity in the same form; t is 0-dim."""
@@ -57,7 +60,7 @@ def classifier_free_guidance(
         7.0
     """
     _check(scale, interval, rescale, channels)
-    first, last = interval
+    first, last = torch.tensor(interval, dtype=torch.float32).tolist()  # as t itself is rounded
     always = first == 0.0 and last == 1.0
 
     def guided(latents: Latents, t: Tensor) -> Latents:
@@ -73,10 +76,12 @@ def classifier_free_guidance(
 
 def _guide(cond: Tensor, uncond: Tensor, scale: float, rescale: float, channels: int | None) -> Tensor:
     """One sample (C, ...)."""
+    if channels is not None and channels > len(cond):
+        raise ConfigError(f"expected at most the {len(cond)} channels of the latents to guide, got {channels}")
     c, u = cond[:channels].float(), uncond[:channels].float()
     guided = u + scale * (c - u)
     if rescale:
-        guided = guided * (1 - rescale + rescale * c.std(correction=0) / guided.std(correction=0))
+        guided = guided * (1 - rescale + rescale * c.std(correction=0) / guided.std(correction=0).clamp_min(_TINY))
     return torch.cat([guided.to(cond.dtype), cond[channels:]]) if channels is not None else guided.to(cond.dtype)
 
 

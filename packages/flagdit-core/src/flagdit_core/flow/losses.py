@@ -9,9 +9,9 @@ from torch import Tensor
 from flagdit_core.errors import ConfigError, ShapeError
 from flagdit_core.flow.latents import as_float32, as_time, map_latents
 from flagdit_core.flow.paths import LinearPath, Path, interpolate
+from flagdit_core.flow.predictions import Prediction
 from flagdit_core.layout import Latents
 
-Prediction = Literal["velocity", "score", "noise", "data"]
 Weighting = Literal["none", "velocity", "likelihood"]
 LINEAR: Final = LinearPath()
 

@@ -1,7 +1,8 @@
-"""Fixed-step ODE samplers: from noise along a velocity to data, or back when the times decrease.
+"""ODE samplers: from noise along a velocity to data, or back when the times decrease.
 
-Each is a function ``(velocity, x, times, *, callback) -> x`` over an explicit Runge-Kutta tableau (Hairer, Norsett and
-Wanner, "Solving Ordinary Differential Equations I", section II.1). Collect the trajectory with the callback.
+Each is a function ``(velocity, x, times, *, callback) -> x``; those with fixed steps are explicit Runge-Kutta tableaux
+(Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations I", section II.1). Collect the trajectory with the
+callback.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Final, Protocol
 
 from torch import Tensor
 
+from flagdit_core.flow.dormand_prince import dopri5
 from flagdit_core.flow.registry import lookup
 from flagdit_core.flow.times import Callback, VelocityFunction, check_times, check_velocity
 
@@ -115,6 +117,7 @@ SAMPLERS: Final[dict[str, SamplerSpec]] = {
     "heun3": SamplerSpec(function=heun3, order=3, evaluations_per_step=3),
     "rk4": SamplerSpec(function=rk4, order=4, evaluations_per_step=4),
     "rk4_38": SamplerSpec(function=rk4_38, order=4, evaluations_per_step=4),
+    "dopri5": SamplerSpec(function=dopri5, order=5, evaluations_per_step=None),
 }
 
 
@@ -135,6 +138,32 @@ def get_sampler(name: str) -> SamplerSpec:
         2
     """
     return lookup(SAMPLERS, name, "solver")
+
+
+def invert(
+    velocity: VelocityFunction,
+    x: Tensor,
+    times: Tensor,
+    *,
+    sampler: Sampler = midpoint,
+    callback: Callback | None = None,
+) -> Tensor:
+    """The noise at times[0] that flows to x at times[-1]: the sampler run over the times from last to first.
+
+    Args:
+        velocity: (x, t) -> dx/dt.
+        x: Data, or any state at times[-1].
+        times: (num_steps + 1,) float32, strictly increasing, as they are for sampling.
+        sampler: ODE sampler; sampling again returns x up to both runs' error.
+        callback: Called after each step with (step index, time reached, x).
+
+    Returns:
+        State at times[0], of x's shape and dtype.
+
+    Raises:
+        ConfigError: The times cannot be used.
+    """
+    return sampler(velocity, x, times.flip(0), callback=callback)
 
 
 def _integrate(

@@ -45,7 +45,7 @@ class TimestepDistribution:
             )
 
 
-def transform(distribution: TimestepDistribution, base: Tensor) -> Tensor:
+def transform_timesteps(distribution: TimestepDistribution, base: Tensor) -> Tensor:
     """Times from draws of the base law, so that the draws can come from anywhere.
 
     Args:
@@ -76,4 +76,4 @@ def sample_timesteps(distribution: TimestepDistribution, num_samples: int, *, ge
     """
     draw = torch.randn if distribution.kind == "logit-normal" else torch.rand
     base = draw(num_samples, generator=generator, device=generator.device, dtype=torch.float32)
-    return transform(distribution, base)
+    return transform_timesteps(distribution, base)
