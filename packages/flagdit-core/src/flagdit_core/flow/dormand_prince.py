@@ -17,12 +17,13 @@ def dopri5(
     callback: Callback | None = None,
     rtol: float = 1e-3,
     atol: float = 1e-6,
+    stop_at_end: bool = False,
 ) -> Tensor:
     """State at times[-1] by Dormand and Prince's method of order 5 with steps of its own choice.
 
     The root mean square over the whole state of error / (atol + rtol |x|) is held below 1 in each step, so samples
-    of one batch influence each other's steps. The state is carried in at least float32, and the velocity is never
-    evaluated outside of the interval.
+    of one batch influence each other's steps. The state is carried in at least float32. As in the authors' sampler the
+    last step may reach past times[-1], where the velocity is evaluated too, and is interpolated back.
 
     Args:
         velocity: (x, t) -> dx/dt, called with x in the dtype given here.
@@ -31,6 +32,7 @@ def dopri5(
         callback: Called after each accepted step with (step index, time reached, x).
         rtol: Relative tolerance, > 0.
         atol: Absolute tolerance, > 0.
+        stop_at_end: Shorten the last step to end at times[-1], and evaluate the velocity nowhere beyond.
 
     Returns:
         State at times[-1], of x's shape and dtype.
@@ -49,9 +51,10 @@ def dopri5(
         raise ConfigError(f"expected tolerances above 0, got rtol={rtol} and atol={atol}")
     ends = check_times(times)[[0, -1]].to(x.device)
     state = x.to(torch.promote_types(x.dtype, torch.float32))
-    field = _Field(velocity, x.dtype, ends, callback)
+    field = _Field(velocity, x.dtype, ends, callback, stop_at_end)
+    options = {"step_t": ends[1:]} if stop_at_end else None
     try:
-        result = odeint(field, state, ends, rtol=rtol, atol=atol, method="dopri5", options={"step_t": ends[1:]})
+        result = odeint(field, state, ends, rtol=rtol, atol=atol, method="dopri5", options=options)
     except AssertionError as error:
         if "underflow" not in str(error):
             raise
@@ -65,16 +68,25 @@ def dopri5(
 class _Field:
     """The velocity in torchdiffeq's form (t, x), which tells the callback of each accepted step."""
 
-    def __init__(self, velocity: VelocityFunction, dtype: torch.dtype, ends: Tensor, callback: Callback | None) -> None:
-        self.velocity, self.dtype, self.ends, self.callback = velocity, dtype, ends, callback
+    def __init__(
+        self,
+        velocity: VelocityFunction,
+        dtype: torch.dtype,
+        ends: Tensor,
+        callback: Callback | None,
+        stop_at_end: bool,
+    ) -> None:
+        self.velocity, self.dtype, self.callback = velocity, dtype, callback
+        self.low, self.high, self.stop_at_end = ends.min(), ends.max(), stop_at_end
         self.accepted = 0
 
     def __call__(self, time: Tensor, state: Tensor) -> Tensor:
-        # The solver's trial of a first step may reach past the end.
-        time = time.to(self.ends.dtype).clamp(self.ends.min(), self.ends.max())
+        time = time.to(self.low.dtype)
+        if self.stop_at_end:  # the solver's trial of a first step knows no end
+            time = time.clamp(self.low, self.high)
         slope = self.velocity(state.to(self.dtype), time)
         check_velocity(slope, state)
-        if not bool(slope.isfinite().all()):
+        if self.low <= time <= self.high and not bool(slope.isfinite().all()):
             raise FlagDiTError(f"the velocity at t = {float(time):.6g} is not finite")
         return slope.to(state.dtype)
 
