@@ -89,13 +89,18 @@ class TextEncoder(nn.Module):
     @property
     def feature_size(self) -> int:
         """Y, the width of the features."""
-        return int(self.model.config.hidden_size)
+        return int(self.model.config.get_text_config().hidden_size)
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         parameter: nn.Parameter = next(self.model.parameters())
         return parameter.device
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether any of its parameters requires a gradient."""
+        return any(parameter.requires_grad for parameter in self.model.parameters())
 
     def tokenize(self, prompts: Sequence[str]) -> TokenBatch:
         """Token ids of the prompts, on the CPU.
@@ -193,8 +198,7 @@ class TextEncoder(nn.Module):
         Args:
             folder: Made if needed.
         """
-        self.model.save_pretrained(Path(folder) / "text_encoder")
-        self.tokenizer.save_pretrained(Path(folder) / "tokenizer")
+        model_folder.save(self.model, self.tokenizer, Path(folder))
 
     def _placeholder(self) -> int:
         """The token that stands for a prompt without any."""
@@ -214,10 +218,11 @@ def _special_token(tokenizer: "PreTrainedTokenizerBase", name: str, other: str) 
 
 
 def _check_fits(model: "PreTrainedModel", config: TextEncodingConfig) -> None:
-    num_layers = int(model.config.num_hidden_layers)
+    text_config = model.config.get_text_config()
+    num_layers = int(text_config.num_hidden_layers)
     if -config.hidden_layer > num_layers + 1:
         raise ConfigError(f"hidden_layer {config.hidden_layer} asks for more than the model's {num_layers} layers")
-    positions = getattr(model.config, "max_position_embeddings", None)  # T5 has no limit
+    positions = getattr(text_config, "max_position_embeddings", None)  # T5 has no limit
     longest = -(-config.max_tokens // config.pad_to_multiple_of) * config.pad_to_multiple_of
     if positions is not None and longest > positions:
         raise ConfigError(f"max_tokens (padded) is {longest}, but the model has {positions} positions: lower it")

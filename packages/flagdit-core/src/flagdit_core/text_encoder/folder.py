@@ -1,15 +1,32 @@
-"""Reading a text encoder's folders, without ever unpickling."""
+"""A text encoder's two folders, ``text_encoder/`` and ``tokenizer/``, read without ever unpickling."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from flagdit_core.errors import CheckpointError
+from flagdit_core.model.checkpoint import read_config, read_safetensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MODEL, TOKENIZER = "text_encoder", "tokenizer"
+
+
+def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """Write a model (safetensors) and its tokenizer.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        folder: Made if missing.
+    """
+    with _no_progress_bars():
+        model.save_pretrained(folder / MODEL)
+    tokenizer.save_pretrained(folder / TOKENIZER)
 
 
 def load(folder: Path, *, dtype: torch.dtype | None) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
@@ -25,33 +42,34 @@ def load(folder: Path, *, dtype: torch.dtype | None) -> "tuple[PreTrainedModel, 
     Raises:
         CheckpointError: Something is missing, damaged, incomplete or only there as a pickle.
     """
-    return _load_model(folder / "text_encoder", dtype), _load_tokenizer(folder / "tokenizer")
+    return _load_model(folder / MODEL, dtype), _load_tokenizer(folder / TOKENIZER)
 
 
 def _load_model(folder: Path, dtype: torch.dtype | None) -> "PreTrainedModel":
     from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
 
-    _check_files(folder)
+    files = _weight_files(folder)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        # Plain AutoModel would give T5 with its decoder; the text-encoding classes do not list decoders.
-        encoders = AutoModelForTextEncoding._model_mapping
-        auto = AutoModelForTextEncoding if type(config) in encoders else AutoModel
-        model, loading = auto.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype or "auto",
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        config.use_cache = False  # keys and values are for generating text, which is not done here
+        # plain AutoModel would give T5 with its decoder; the text-encoding classes do not list decoders
+        is_encoder = type(config) in AutoModelForTextEncoding._model_mapping
+        with _no_progress_bars():
+            model, loading = (AutoModelForTextEncoding if is_encoder else AutoModel).from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype or "auto",
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # transformers and safetensors raise many kinds for a damaged folder
+        for path in files:
+            read_safetensors(path)  # says it best, if that is what is damaged
         raise CheckpointError(f"cannot read the text encoder in {folder}: {_first_line(error)}") from error
     wrong = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
     if wrong:
-        raise CheckpointError(
-            f"{folder} lacks {len(wrong)} of the text encoder's weights, first {wrong[0]}: get it anew"
-        )
+        raise CheckpointError(f"{folder} lacks {len(wrong)} of its model's weights, first {wrong[0]}: copy it again")
     return model
 
 
@@ -66,22 +84,29 @@ def _load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise CheckpointError(f"cannot read the tokenizer in {folder}: {_first_line(error)}") from error
 
 
-def _check_files(folder: Path) -> None:
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"expected a text encoder in {folder}, which is no folder: the model folder is incomplete"
-        )
-    config_file = folder / "config.json"
-    try:
-        model_type = json.loads(config_file.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"expected a JSON object in {config_file}: {_first_line(error)}") from error
-    if model_type is None:
-        raise CheckpointError(f"{config_file} has no model_type: it is not a transformers model")
-    if not list(folder.glob("*.safetensors")):
-        found = sorted(path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")))
-        pickles = f"; {found[0]} is a pickle and is never read: convert it" if found else ""
+def _weight_files(folder: Path) -> list[Path]:
+    if "model_type" not in read_config(folder):
+        raise CheckpointError(f"{folder}/config.json has no model_type: it is not a transformers model")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        found = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+        pickles = f"; {found[0]} is a pickle, which can run code and is not loaded" if found else ""
         raise CheckpointError(f"expected *.safetensors in {folder}, found none{pickles}")
+    return files
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers' bars off the screen; they are the program's business, not a library's."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

@@ -125,7 +125,7 @@ def load_checkpoint(folder: Path, state: TrainingState) -> int:
     Raises:
         CheckpointError: A file is missing or damaged, or belongs to other networks.
     """
-    step = _read_state(folder)["step"]
+    step = read_state(folder)["step"]
     parameters = state.parameters
     _copy(_read_tensors(folder / "weights.safetensors"), {**parameters, **state.buffers}, folder)
     _copy(_read_tensors(folder / "ema.safetensors"), state.ema.average, folder)
@@ -155,7 +155,7 @@ def load_averaged_weights(folder: Path, networks: Mapping[str, nn.Module]) -> in
     Raises:
         CheckpointError: A file is missing or damaged, or belongs to other networks.
     """
-    step = _read_state(folder)["step"]
+    step = read_state(folder)["step"]
     modules = nn.ModuleDict(dict(networks))
     weights = {**dict(modules.named_parameters()), **dict(modules.named_buffers())}
     values = {**_read_tensors(folder / "weights.safetensors"), **_read_tensors(folder / "ema.safetensors")}
@@ -176,7 +176,18 @@ def _copy(values: dict[str, Tensor], targets: dict[str, Tensor], folder: Path) -
         target.copy_(values[name])
 
 
-def _read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path) -> dict[str, Any]:
+    """The checkpoint's ``state.json``: format, step and settings.
+
+    Args:
+        folder: The checkpoint's folder.
+
+    Returns:
+        The mapping.
+
+    Raises:
+        CheckpointError: It is missing, damaged or of another format.
+    """
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

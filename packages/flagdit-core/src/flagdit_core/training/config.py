@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.flow.losses import Prediction, Weighting
+from flagdit_core.flow.losses import Weighting
 from flagdit_core.flow.paths import get_path
+from flagdit_core.flow.predictions import Prediction
 from flagdit_core.flow.timesteps import TimestepDistribution
 
 Decay = Literal["constant", "cosine", "linear"]

@@ -1,16 +1,73 @@
 """Training scalars as CSV always, and for TensorBoard when asked."""
 
 import csv
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
-from flagdit_core.errors import BackendUnavailableError
+import torch
+from torch import Tensor
+
+from flagdit_core.errors import BackendUnavailableError, FlagDiTError
+from flagdit_core.training.config import TrainingConfig
+from flagdit_core.training.optimizer import learning_rate_factor
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = ("step", "loss", "gradient_norm", "learning_rate", "examples_per_second", "seconds")
+
+
+class Means:
+    """Means between two rows of scalars, summed on the device so that no step waits for them.
+
+    Args:
+        config: Of the run.
+        device: Where losses are.
+    """
+
+    def __init__(self, config: TrainingConfig, device: torch.device) -> None:
+        self._config = config
+        self._begun = self._taken = time.perf_counter()
+        self._steps = 0
+        self._sums = torch.zeros(2, device=device)
+
+    def add(self, loss: Tensor, norm: Tensor) -> None:
+        """Count one step's loss and gradient norm."""
+        self._steps += 1
+        self._sums += torch.stack([loss, norm])
+
+    def take(self, index: int) -> dict[str, float]:
+        """The scalars since they were last taken.
+
+        Args:
+            index: Number of the last update, from 0.
+
+        Returns:
+            A value for every column but ``step``.
+
+        Raises:
+            FlagDiTError: The loss or the gradient norm was not finite.
+        """
+        loss, norm = (self._sums / self._steps).tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise FlagDiTError(
+                f"by step {index + 1} the loss is {loss} and the gradient norm {norm}, expected finite ones: "
+                "lower learning_rate, or resume from the latest checkpoint with another seed"
+            )
+        now = time.perf_counter()
+        scalars = {
+            "loss": loss,
+            "gradient_norm": norm,
+            "learning_rate": self._config.learning_rate * learning_rate_factor(index, self._config),
+            "examples_per_second": self._steps * self._config.batch_size / (now - self._taken),
+            "seconds": now - self._begun,
+        }
+        self._steps, self._taken = 0, now
+        self._sums.zero_()
+        return scalars
 
 
 class ScalarLog:
@@ -48,8 +105,10 @@ class ScalarLog:
             for name, value in scalars.items():
                 self._board.add_scalar(name, value, step)
 
-    def close(self) -> None:
-        """Close the files."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()
