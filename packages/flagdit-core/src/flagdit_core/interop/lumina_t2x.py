@@ -44,13 +44,13 @@ def load_model(
 
 
 def load_with_report(
-    source: Mapping[str, Tensor] | str | Path, *, family: Family, config: Mapping[str, Any] | None = None
+    source: Mapping[str, Tensor] | str | Path, *, family: Family | None, config: Mapping[str, Any] | None = None
 ) -> tuple[FlagDiT, KeyReport]:
     """As :func:`load_model`, with what became of each parameter.
 
     Args:
         source: As in :func:`load_model`.
-        family: As in :func:`load_model`.
+        family: As in :func:`load_model`; None tells it from the names of the weights.
         config: As in :func:`load_model`.
 
     Returns:
@@ -60,10 +60,11 @@ def load_with_report(
         CheckpointError: The weights cannot be read, or a shape does not fit.
         ConfigError: The family is unknown, or the arguments do not determine the network.
     """
-    if family not in FAMILIES:
+    if family is not None and family not in FAMILIES:
         raise ConfigError(f"unknown family {family!r}; the families are {', '.join(FAMILIES)}")
     shards, arguments = ([dict(source)], {}) if isinstance(source, Mapping) else files.read(Path(source))
     shards = [files.strip_prefix(shard) for shard in shards]
+    family = family or _family_of(shards[0])
     audio = family in ("audio", "music")
     ours_config = config_from(shards, family, {**arguments, **(config or {})})
     with torch.device("meta"):
@@ -75,6 +76,18 @@ def load_with_report(
     if report.complete:
         load_into(model, ours, source="the converted checkpoint")
     return model.eval(), report
+
+
+def _family_of(state_dict: Mapping[str, Tensor]) -> Family:
+    """The family that has weights of these names; the audio and the music model are one network."""
+    if "y_embedder.embedding_table.weight" in state_dict:
+        return "imagenet"
+    if "proj_in.weight" in state_dict:
+        return "audio"
+    if "eol_token" in state_dict:
+        return "t2i"
+    raise CheckpointError(f"these are weights of none of the families {', '.join(FAMILIES)}; they start with "
+                          f"{', '.join(sorted(state_dict)[:3])}")  # fmt: skip
 
 
 def _their_shapes(config: FlagDiTConfig, expected: dict[str, torch.Size], *, audio: bool) -> dict[str, list[int]]:

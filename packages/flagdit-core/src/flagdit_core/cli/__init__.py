@@ -1,0 +1,45 @@
+"""The ``lumina`` command line."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import cast
+
+import typer
+
+from flagdit_core.cli.app import PROGRAM, app
+from flagdit_core.cli.errors import WRONG_INPUT, report_error
+
+# Typer brings its own copy of click in some releases and not in others; this is the class in both.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words after the program's name; those of this process by default.
+
+    Returns:
+        The exit code: 0, 1 for a failure, 2 for wrong input.
+
+    Example:
+        >>> main(["--version"])
+        lumina 0.1.0
+        0
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        code = app([word for word in words if word != "--debug"], prog_name=PROGRAM, standalone_mode=False)
+    except _UsageError as error:
+        if debug:
+            traceback.print_exception(error)
+        command = error.ctx.command_path if error.ctx is not None else PROGRAM
+        print(f"error: {' '.join(error.format_message().split())} (see: {command} --help)", file=sys.stderr)
+        return WRONG_INPUT
+    except typer.Abort:
+        return report_error(KeyboardInterrupt(), debug=debug)
+    except (Exception, KeyboardInterrupt) as error:
+        return report_error(error, debug=debug)
+    return code if isinstance(code, int) else 0

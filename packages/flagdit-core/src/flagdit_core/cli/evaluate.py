@@ -1,0 +1,98 @@
+"""``lumina eval``: the world's verifier on what a model makes of held-out captions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flagdit_core.cli.devices import pick_device, pick_dtype
+from flagdit_core.cli.models import find_model, pipeline_settings
+from flagdit_core.errors import ConfigError
+from flagdit_core.modalities import load_object
+from flagdit_core.output import check_output
+
+_ON_SHEET = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """The options of the command, as typed; None is the model's own default."""
+
+    target: str
+    count: int = 500
+    seed: int = 0
+    output: Path | None = None
+    sheet: Path | None = None
+    modality: str | None = None
+    batch_size: int = 50
+    steps: int | None = None
+    guidance: float | None = None
+    solver: str | None = None
+    overrides: tuple[str, ...] = ()
+    device: str | None = None
+    dtype: str = "float32"
+
+
+def run_eval(options: EvalOptions) -> None:
+    """Evaluate a model, print the table and write what was asked for.
+
+    Args:
+        options: What was typed.
+
+    Raises:
+        FlagDiTError: Something is wrong with the input, the model or the output.
+    """
+    from tqdm import tqdm
+
+    from flagdit_core.evaluation import evaluate, write_json
+    from flagdit_core.pipeline import weights_digest
+    from flagdit_core.pipeline.request import GenerationRequest
+
+    for path in (options.output, options.sheet):
+        if path is not None:
+            check_output(path)
+    modality, folder = find_model(options.target, options.modality)
+    if modality.world is None:
+        raise ConfigError(f"there is no world to evaluate {modality.name} models with")
+    if options.sheet is not None and modality.contact_sheet is None:
+        raise ConfigError(f"there is no contact sheet of {modality.name} results; leave --sheet out")
+    settings = pipeline_settings(
+        folder, steps=options.steps, guidance=options.guidance, solver=options.solver, overrides=options.overrides
+    )
+    pipeline = load_object(modality.pipeline).from_pretrained(
+        folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
+    )
+    generate, kept = load_object(modality.generate), []
+
+    def make(prompts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
+        request = GenerationRequest(prompts=prompts, seeds=seeds, settings=settings, progress=False)
+        return generate(pipeline, request).artifacts  # type: ignore[no-any-return]
+
+    with tqdm(total=options.count, disable=None, leave=False, unit="caption") as bar:
+
+        def after_batch(artifacts: Sequence[Any]) -> None:
+            bar.update(len(artifacts))
+            kept.extend(artifacts[: _ON_SHEET - len(kept)])
+
+        evaluation = evaluate(
+            make,
+            load_object(modality.world)(),
+            count=options.count,
+            seed=options.seed,
+            batch_size=options.batch_size,
+            on_batch=after_batch,
+        )
+    print(evaluation.table())
+    if options.output is not None:
+        origin = {
+            "model": options.target,
+            "model_sha256": weights_digest(folder),
+            "count": options.count,
+            "seed": options.seed,
+            "sampling": settings.to_dict(),
+        }
+        write_json(origin | evaluation.as_dict(), options.output)
+        print(options.output)
+    if options.sheet is not None:
+        load_object(modality.contact_sheet)(kept, options.sheet)
+        print(options.sheet)

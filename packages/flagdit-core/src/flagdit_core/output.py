@@ -1,0 +1,85 @@
+"""Files and folders that appear whole or not at all."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flagdit_core.errors import OutputError
+
+
+def check_output(path: Path) -> None:
+    """Make sure, before any work, that a file can be written at ``path``.
+
+    Args:
+        path: Where the file is to be; one that is already there would be replaced.
+
+    Raises:
+        OutputError: The folder is missing or not writable, or ``path`` is itself a folder.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; expected the path of a file to write")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    probe = _beside(path)
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes ``path`` when the block ends well, and vanishes when it does not.
+
+    Args:
+        path: Where the file is to be.
+
+    Yields:
+        A fresh path in the same folder with the same ending.
+
+    Raises:
+        OutputError: The file system refuses.
+    """
+    temporary = _beside(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that becomes ``path`` when the block ends well, and vanishes when it does not.
+
+    Args:
+        path: Where the folder is to be; nothing may be there yet.
+
+    Yields:
+        An empty folder beside ``path``.
+
+    Raises:
+        OutputError: Something is at ``path`` already, or the file system refuses.
+    """
+    if path.exists():
+        raise OutputError(f"{path} is already there; choose another name or remove it first")
+    temporary = _beside(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder, with the same ending, that nobody else uses."""
+    return path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")

@@ -1,0 +1,151 @@
+"""The parts of a pipeline, and the folder that holds them: diffusers' format, one sub-folder per part."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from flagdit_core.errors import CheckpointError, ConfigError
+from flagdit_core.codec import Codec
+from flagdit_core.model.flag_dit import FlagDiT
+from flagdit_core.output import atomic_folder
+from flagdit_core.pipeline.folder import MODEL_INDEX, check_folder, read_model_index
+from flagdit_core.pipeline.settings import SamplingSettings
+from flagdit_core.text_encoder import TextEncoder, TextEncodingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Components:
+    """What every modality's pipeline is made of.
+
+    Attributes:
+        text_encoder: Prompt to caption features.
+        model: The velocity field.
+        codec: Media to latents and back.
+        sampling: Settings of a call that names none.
+        defaults: JSON-ready settings of the modality, such as the size of a picture.
+    """
+
+    text_encoder: TextEncoder
+    model: FlagDiT
+    codec: Codec
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        config = self.model.config
+        if config.caption_size != self.text_encoder.feature_size:
+            raise ConfigError(
+                f"the network reads captions of width {config.caption_size}, "
+                f"but the text encoder gives {self.text_encoder.feature_size}"
+            )
+        if config.in_channels != self.codec.latent_channels:
+            raise ConfigError(
+                f"the network reads latents of {config.in_channels} channels, but the codec gives {self.codec.latent_channels}"
+            )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move all parts, in place.
+
+        Args:
+            device: Where to; None leaves them where they are.
+            dtype: Precision of the weights; None leaves it.
+
+        Returns:
+            The same components.
+        """
+        for part in (self.text_encoder, self.model, self.codec):
+            part.to(device=device, dtype=dtype)
+        return self
+
+    def save_pretrained(self, folder: Path | str, *, class_name: str, codec_class: tuple[str, str]) -> None:
+        """Write a model folder, whole or not at all.
+
+        Args:
+            folder: Must not be there yet.
+            class_name: The pipeline's class, by which a folder of another modality is told apart.
+            codec_class: (library, class) of what the ``vae`` folder holds.
+
+        Raises:
+            OutputError: The folder is there already, or cannot be written.
+        """
+        encoder, tokenizer = type(self.text_encoder.model).__name__, type(self.text_encoder.tokenizer).__name__
+        index = {
+            "_class_name": class_name,
+            "_lumina_version": version("flagdit-core"),
+            "text_encoder": ["transformers", encoder],
+            "tokenizer": ["transformers", tokenizer],
+            "transformer": ["flagdit_core", "FlagDiT"],
+            "vae": list(codec_class),
+            "text_encoding": self.text_encoder.config.as_dict(),
+            "sampling": self.sampling.to_dict(),
+            "defaults": dict(self.defaults),
+        }
+        with atomic_folder(Path(folder)) as temporary:
+            self.text_encoder.save_pretrained(temporary)
+            self.model.save_pretrained(temporary / "transformer")
+            self.codec.save_pretrained(temporary / "vae")
+            (temporary / MODEL_INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def load_components(
+    folder: Path,
+    *,
+    class_name: str,
+    load_codec: Callable[[Path], Codec],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Components:
+    """The parts in a model folder, ready for sampling.
+
+    Args:
+        folder: A local model folder.
+        class_name: The pipeline class that the folder must hold.
+        load_codec: Reads the ``vae`` folder.
+        device: Where to put them.
+        dtype: Precision of the weights.
+
+    Returns:
+        The components.
+
+    Raises:
+        CheckpointError: The folder is missing, half-written, of another modality, or a file in it is damaged.
+    """
+    index = read_model_index(folder, class_name=class_name)
+    check_folder(folder, index)
+    try:
+        text_encoding = TextEncodingConfig.from_dict(index["text_encoding"])
+        sampling = SamplingSettings.from_dict(index["sampling"])
+        return Components(
+            text_encoder=TextEncoder.from_pretrained(folder, text_encoding, dtype=dtype),
+            model=FlagDiT.from_pretrained(folder / "transformer", dtype=dtype),
+            codec=load_codec(folder / "vae"),
+            sampling=sampling,
+            defaults=index.get("defaults", {}),
+        ).to(device, dtype)
+    except KeyError as error:
+        raise CheckpointError(f"{folder / MODEL_INDEX} is incomplete: it has no {error}; get it anew") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{folder} cannot be used: {error}") from error
+
+
+def weights_digest(folder: Path) -> str:
+    """A fingerprint of the network's weights, to say later which model made a file.
+
+    Args:
+        folder: A local model folder.
+
+    Returns:
+        SHA-256 over the safetensors files of ``transformer/``, in the order of their names, in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((folder / "transformer").glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

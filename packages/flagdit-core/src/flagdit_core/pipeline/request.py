@@ -1,0 +1,78 @@
+"""What the command line asks a modality for, and what it gets back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from flagdit_core.pipeline.settings import SamplingSettings
+from flagdit_core.report import Report
+
+# Lists in a report that have one item for each artifact, and what that item is called.
+_PER_ITEM = {"prompts": "prompt", "negative_prompts": "negative_prompt", "seeds": "seed", "indices": "index"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest:
+    """What to make.
+
+    Attributes:
+        prompts: P texts.
+        settings: How to sample.
+        negative_prompt: What to steer away from.
+        size: (width, height), or None for the model's own.
+        count: Artifacts for each prompt.
+        first: Number of the first artifact under its seed.
+        seeds: P seeds, or None to draw them.
+        strict: Raise where something would only be reported.
+        progress: Show a progress bar; None shows it on a terminal only.
+        paths: Files that will be written, so that what their format cannot hold is refused early.
+    """
+
+    prompts: Sequence[str]
+    settings: SamplingSettings
+    negative_prompt: str | None = None
+    size: tuple[int, int] | None = None
+    count: int = 1
+    first: int = 0
+    seeds: Sequence[int] | None = None
+    strict: bool = False
+    progress: bool | None = None
+    paths: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What was made.
+
+    Attributes:
+        artifacts: The modality's own media, prompt after prompt.
+        metadata: For each, the JSON-ready settings that make it again.
+        report: Of the whole batch.
+    """
+
+    artifacts: Sequence[Any]
+    metadata: Sequence[dict[str, Any]]
+    report: Report
+
+    @classmethod
+    def of(cls, artifacts: Sequence[Any], report: Report) -> Self:
+        """Artifacts with each one's share of the report.
+
+        Args:
+            artifacts: The modality's own media.
+            report: A report whose prompts, seeds and indices have one item for each artifact.
+
+        Returns:
+            The same artifacts with metadata.
+        """
+        return cls(
+            artifacts=artifacts, metadata=[_share(report, number) for number in range(len(artifacts))], report=report
+        )
+
+
+def _share(report: Report, number: int) -> dict[str, Any]:
+    """A report's settings for one artifact."""
+    own = {single: report.settings[plural][number] for plural, single in _PER_ITEM.items()}
+    common = {name: value for name, value in report.as_dict().items() if name not in _PER_ITEM}
+    return own | common

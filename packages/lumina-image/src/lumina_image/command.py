@@ -1,0 +1,37 @@
+"""What the ``lumina`` command asks of images."""
+
+from flagdit_core.pipeline.request import Generated, GenerationRequest
+from lumina_image.artifacts import check_image_file
+from lumina_image.pipeline import ImagePipeline
+
+
+def generate(pipeline: ImagePipeline, request: GenerationRequest) -> Generated:
+    """The pictures that a command asks for.
+
+    Args:
+        pipeline: The model.
+        request: What to make.
+
+    Returns:
+        The pictures with their metadata.
+
+    Raises:
+        FlagDiTError: As :meth:`ImagePipeline.__call__`; and ShapeError for a size that the file format cannot hold.
+    """
+    width, height = request.size or (None, None)
+    for path in request.paths:
+        check_image_file(path, width=width or 0, height=height or 0)
+    output = pipeline(
+        request.prompts,
+        negative_prompt=request.negative_prompt,
+        width=width,
+        height=height,
+        num_images_per_prompt=request.count,
+        first_image_index=request.first,
+        seed=request.seeds,
+        strict=request.strict,
+        progress=request.progress,
+        settings=request.settings,
+    )
+    assert isinstance(output.images, list)
+    return Generated.of(output.images, output.report)

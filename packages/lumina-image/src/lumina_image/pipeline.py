@@ -1,0 +1,234 @@
+"""Text to images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.pipeline import (
+    Components,
+    SamplingSettings,
+    check_memory,
+    generate_latents,
+    load_components,
+    memory_errors,
+    resolve_model,
+)
+from flagdit_core.report import Report
+from lumina_image.arguments import check_arguments
+from lumina_image.codec import ImageCodec
+from lumina_image.modality import MODALITY
+
+OutputType = Literal["pil", "np", "pt", "latent"]
+_OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOutput:
+    """Pictures and how they came about.
+
+    Attributes:
+        images: A list of PIL images; or (N, H, W, 3) float32 array, (N, 3, H, W) float32 tensor, both in [0, 1]; or the
+            latents, as ``output_type`` said.
+        latents: (N, C, H / stride, W / stride) float32, at t = 1.
+        report: Settings used, and every deviation from what was asked.
+    """
+
+    images: list[Image.Image] | NDArray[np.float32] | Tensor
+    latents: Tensor
+    report: Report
+
+
+class ImagePipeline:
+    """Text to images of any size.
+
+    Args:
+        components: Text encoder, network, codec and default settings.
+        name: What to call the model in reports.
+
+    Example:
+        >>> pipe = ImagePipeline.from_pretrained("nano")  # doctest: +SKIP
+        >>> pipe("a red circle", height=128, width=192, seed=7).images[0].size  # doctest: +SKIP
+        (192, 128)
+    """
+
+    def __init__(self, components: Components, *, name: str = "") -> None:
+        self.components = components
+        self.name = name
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path = "nano", *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> Self:
+        """The pipeline of a model.
+
+        Args:
+            model: A shipped model's name ("nano"), a local folder, or a hub id ``owner/name``.
+            device: Where to run.
+            dtype: Precision of the weights.
+
+        Returns:
+            The pipeline.
+
+        Raises:
+            CheckpointError: There is no such model, or its folder is half-written, damaged or of another modality.
+        """
+        folder = resolve_model(model, MODALITY.models)
+        components = load_components(
+            folder, class_name=cls.__name__, load_codec=ImageCodec.from_pretrained, device=device, dtype=dtype
+        )
+        return cls(components, name=str(model))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the pipeline as a model folder, whole or not at all.
+
+        Args:
+            folder: Must not be there yet.
+
+        Raises:
+            OutputError: The folder is there already, or cannot be written.
+        """
+        self.components.save_pretrained(
+            folder, class_name=type(self).__name__, codec_class=("diffusers", "AutoencoderKL")
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the pipeline, in place.
+
+        Args:
+            device: Where to; None leaves it where it is.
+            dtype: Precision of the weights; None leaves it.
+
+        Returns:
+            The same pipeline.
+        """
+        self.components.to(device, dtype)
+        return self
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str | Sequence[str] | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        num_images_per_prompt: int = 1,
+        seed: int | Sequence[int] | None = None,
+        first_image_index: int = 0,
+        latents: Tensor | None = None,
+        output_type: OutputType = "pil",
+        callback_on_step_end: Callable[["ImagePipeline", int, float, dict[str, Any]], object] | None = None,
+        strict: bool = False,
+        progress: bool | None = None,
+        solver: str | None = None,
+        time_shift: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        guidance_rescale: float | None = None,
+        settings: SamplingSettings | None = None,
+    ) -> ImageOutput:
+        """Pictures of what the prompts say. What is None is as the model folder says.
+
+        Picture k of a prompt depends on the prompt, the size, the seed and k alone, whatever else is in the batch.
+
+        Args:
+            prompt: One text or several, none of them empty.
+            negative_prompt: What to steer away from: one text for all, or one for each prompt.
+            height: Pixels, a multiple of the codec's stride times the patch size.
+            width: Pixels, likewise.
+            num_inference_steps: Solver steps.
+            guidance_scale: Classifier-free guidance weight; 1 is none.
+            num_images_per_prompt: Pictures for each prompt.
+            seed: One seed for all prompts, or one for each; None draws one for each prompt, which the report tells.
+            first_image_index: Number of the first picture under its seed: 3 with one picture per prompt gives the fourth
+                of four alone.
+            latents: (N, C, H / stride, W / stride) starting points at t = 0, instead of noise from a seed.
+            output_type: "pil", "np", "pt" or "latent".
+            callback_on_step_end: Called as ``(pipeline, step index, time, {"latents": (N, C, h, w)})`` after each step,
+                to look on; raise ``CancelledError`` to stop.
+            strict: Raise where something would only be reported, such as a prompt too long.
+            progress: Show a progress bar; None shows it on a terminal only.
+            solver: Name of the solver.
+            time_shift: Above 1 puts more steps near the noise.
+            guidance_interval: (start, end) in time, within which guidance acts.
+            guidance_rescale: 0 to 1, how far the guided velocity's spread is pulled back.
+            settings: All sampling settings at once; those named above change them.
+
+        Returns:
+            The pictures, prompt after prompt, their latents and the report.
+
+        Raises:
+            ConfigError: An argument is out of range, or two contradict one another.
+            ShapeError: The size is not divisible as the model needs, or ``latents`` has another shape.
+            OutOfMemoryError: The device is too small for that size.
+            StrictError: ``strict`` is set and there was a deviation.
+        """
+        if output_type not in _OUTPUT_TYPES:
+            raise ConfigError(f"output_type must be one of {', '.join(_OUTPUT_TYPES)}, got {output_type!r}")
+        settings = (settings or self.components.sampling).replace(
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            solver=solver,
+            time_shift=time_shift,
+            guidance_interval=guidance_interval,
+            guidance_rescale=guidance_rescale,
+        )
+        batch = check_arguments(
+            self.components,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            height=height,
+            width=width,
+            count=num_images_per_prompt,
+            seed=seed,
+            first=first_image_index,
+            latents=latents,
+            guided=settings.guidance_scale != 1.0,
+        )
+        report = Report(strict=strict)
+        report.record(model=self.name, **batch.as_dict(), from_latents=latents is not None)
+
+        def after_step(step: int, t: float, items: list[Tensor]) -> None:
+            if callback_on_step_end is not None:
+                callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
+
+        check_memory(batch.num_bytes, self.components.model.device, str(batch))
+        with memory_errors(str(batch)):
+            final = generate_latents(
+                self.components,
+                batch.prompts,
+                [batch.latent_shape] * len(batch.prompts),
+                settings,
+                seeds=batch.seeds,
+                indices=batch.indices,
+                negative_prompts=batch.negative_prompts,
+                latents=None if latents is None else list(latents),
+                callback=after_step,
+                progress=progress,
+                report=report,
+            )
+            final_NCHW = torch.stack(final)
+            return ImageOutput(images=self._decode(final_NCHW, output_type), latents=final_NCHW, report=report)
+
+    @torch.no_grad()
+    def _decode(self, latents_NCHW: Tensor, output_type: OutputType) -> list[Image.Image] | NDArray[np.float32] | Tensor:
+        """Latents as what the caller asked for."""
+        if output_type == "latent":
+            return latents_NCHW
+        pictures = self.components.codec.decode(latents_NCHW)
+        pixels_NCHW = ((pictures.float() + 1) / 2).clamp(0, 1).cpu()
+        if output_type == "pt":
+            return pixels_NCHW
+        pixels_NHWC = rearrange(pixels_NCHW, "n c h w -> n h w c").numpy()
+        if output_type == "np":
+            return pixels_NHWC
+        return [Image.fromarray(picture) for picture in (pixels_NHWC * 255).round().astype(np.uint8)]
