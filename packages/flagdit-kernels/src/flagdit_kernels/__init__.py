@@ -1,4 +1,4 @@
-"""Operators of Flag-DiT on packed tokens, each with a plain PyTorch reference and, where there is one, a Triton version."""
+"""Operators of Flag-DiT on packed tokens: a plain PyTorch reference of each, and Triton versions."""
 
 from flagdit_kernels.backends import OPERATORS, Backend, explain
 from flagdit_kernels.errors import BackendUnavailableError

@@ -4,6 +4,7 @@ import importlib.util
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from flagdit_kernels.errors import BackendUnavailableError
 
@@ -11,32 +12,35 @@ Backend = Literal["auto", "reference", "triton"]
 
 # Every operator, and whether its folder holds a Triton version.
 OPERATORS: dict[str, bool] = {
-    "rms_norm_modulate": False,
+    "rms_norm_modulate": True,
     "layer_norm_modulate": False,
     "gated_residual": False,
     "gated_residual_rms_norm_modulate": False,
     "qk_norm_rope": False,
-    "swiglu": False,
+    "swiglu": True,
     "attention": False,
     "gated_cross_attention": False,
 }
 
+_TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _TRITON_INSTALLED = importlib.util.find_spec("triton") is not None
 
 
-def triton_obstacle(operator: str, device_type: str) -> str | None:
-    """Why the Triton version of an operator cannot run on a type of device, or None where it can."""
+def triton_obstacle(operator: str, device_type: str, dtype: torch.dtype = torch.float32) -> str | None:
+    """Why the Triton version of an operator cannot run on a type of device and a dtype, or None where it can."""
     if not OPERATORS[operator]:
         return f"{operator} has no Triton version yet"
     if device_type != "cuda":
         return f"Triton needs tensors on a CUDA or ROCm device, these are on {device_type!r}"
     if not _TRITON_INSTALLED:
         return "triton is not installed: pip install 'flagdit-kernels[triton]'"
+    if dtype not in _TRITON_DTYPES:
+        return f"the Triton version computes in float32, and the tensors are {dtype}"
     return None
 
 
-def resolve(operator: str, backend: Backend, device: torch.device) -> Literal["reference", "triton"]:
-    """The backend that runs: the one asked for, or under "auto" Triton wherever it can run.
+def resolve(operator: str, backend: Backend, x: Tensor) -> Literal["reference", "triton"]:
+    """The backend that runs on a tensor: the one asked for, or under "auto" Triton wherever it can run.
 
     Raises:
         BackendUnavailableError: "triton" was asked for and cannot run here.
@@ -46,7 +50,7 @@ def resolve(operator: str, backend: Backend, device: torch.device) -> Literal["r
         return "reference"
     if backend not in ("auto", "triton"):
         raise ValueError(f"backend must be 'auto', 'reference' or 'triton', got {backend!r}")
-    obstacle = triton_obstacle(operator, device.type)
+    obstacle = triton_obstacle(operator, x.device.type, x.dtype)
     if obstacle is None:
         return "triton"
     if backend == "triton":

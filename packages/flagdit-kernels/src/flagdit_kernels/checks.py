@@ -17,7 +17,7 @@ def check_tokens(name: str, x: Tensor, ndim: int) -> None:
 
 
 def check_segments(cu_seqlens: Tensor, per_segment: dict[str, Tensor], width: int) -> None:
-    """Raise ValueError unless ``cu_seqlens`` is a 1-D int32 tensor of B + 1 and each per-segment tensor is (B, width)."""
+    """Raise ValueError unless ``cu_seqlens`` is (B + 1,) int32 and each per-segment tensor is (B, width)."""
     if cu_seqlens.ndim != 1 or cu_seqlens.dtype != torch.int32:
         raise ValueError(
             f"cu_seqlens must be 1-D int32, the B + 1 bounds of the segments, "

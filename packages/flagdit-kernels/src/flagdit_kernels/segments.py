@@ -1,13 +1,15 @@
 """How per-segment values meet packed tokens, without a per-token copy where the segments are equal.
 
-A packed sequence of L tokens is cut into B segments by ``cu_seqlens`` (B+1,), with ``max_seqlen`` the longest of them. All
-segments are equal exactly when ``B * max_seqlen == L``, which is known on the host: nothing is read back from a device.
+A packed sequence of L tokens is cut into B segments by ``cu_seqlens`` (B+1,), with ``max_seqlen`` the longest of them.
+All segments are equal exactly when ``B * max_seqlen == L``, which is known on the host: nothing is read back from a
+device.
 
-Legend for this package: B segments, L packed tokens, D hidden, F feed-forward, N query heads, G key heads, H head width,
-P pairs of a head (H / 2), E width of the fused projection (N + 2G) * H, T text tokens, X any further axes.
+Legend for this package: B segments, L packed tokens, D hidden, F feed-forward, N query heads, G key heads, H head
+width, P pairs of a head (H / 2), E width of the fused projection (N + 2G) * H, T text tokens, X any further axes.
 """
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 
@@ -19,7 +21,7 @@ def are_equal(num_tokens: int, cu_seqlens: Tensor, max_seqlen: int) -> bool:
 def token_view(x_LX: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
     """``(B, N, ...)`` where the segments are equal, else ``(L, ...)`` as it came."""
     if are_equal(x_LX.shape[0], cu_seqlens, max_seqlen):
-        return x_LX.unflatten(0, (cu_seqlens.shape[0] - 1, max_seqlen))
+        return rearrange(x_LX, "(b l) ... -> b l ...", b=cu_seqlens.shape[0] - 1)
     return x_LX
 
 

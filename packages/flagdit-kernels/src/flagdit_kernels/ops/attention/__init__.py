@@ -49,8 +49,9 @@ def attention(
     """Return ``softmax(scale * q k^T) v`` inside each segment, and on request its log-sum-exp.
 
     Exact attention without a mask (FlashAttention, arXiv 2205.14135, computes the same); query head n reads key head
-    ``n // (N / G)`` (grouped queries, arXiv 2305.13245). Differentiable in q, k and v, also through the log-sum-exp; the
-    scale is a constant. Under ``torch.compile`` unequal segments are one opaque operator, ``torch.ops.flagdit.attention``.
+    ``n // (N / G)`` (grouped queries, arXiv 2305.13245). Differentiable in q, k and v, also through the log-sum-exp;
+    the scale is a constant. Under ``torch.compile`` unequal segments are one opaque operator,
+    ``torch.ops.flagdit.attention``.
 
     Args:
         q: packed queries (L, N, H), floating point.
@@ -88,7 +89,7 @@ def attention(
     elif softmax_scale is not None:
         scale = float(softmax_scale)
     opaque = torch.compiler.is_compiling() and (return_lse or not are_equal(q.shape[0], cu_seqlens, max_seqlen))
-    if resolve("attention", backend, q.device) == "triton" or opaque:
+    if resolve("attention", backend, q) == "triton" or opaque:
         out, lse = _forward(q, k, v, cu_seqlens, max_seqlen, scale, segment_scale)
         return (out, lse) if return_lse else out
     if return_lse:

@@ -3,15 +3,17 @@
 Equal segments are one batched call; unequal ones are a loop without padding, which reads ``cu_seqlens`` on the host.
 """
 
+from itertools import pairwise
+
 import torch
 from einops import rearrange, reduce
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import scaled_dot_product_attention
 
 from flagdit_kernels.segments import are_equal, wide_dtype
 
-# On a CPU the half-precision backward of F.scaled_dot_product_attention dwarfs its forward. Plain matmul, softmax, matmul takes
-# a sixth of the time at 72 tokens and two thirds at 1056, but holds the probabilities of all pairs.
+# On a CPU the half-precision backward of scaled_dot_product_attention dwarfs its forward. Plain matmul, softmax,
+# matmul takes a sixth of the time at 72 tokens and two thirds at 1056, but holds the probabilities of all pairs.
 MAX_EXPLICIT_KEYS = 512
 # Queries per step where the scores are held in float32.
 QUERY_CHUNK = 1024
@@ -37,7 +39,7 @@ def forward(
         return rearrange(batched_attention(q, k, v, softmax_scale), "b n l h -> (b l) n h")
     lengths: list[int] = cu_seqlens.diff().tolist()
     outputs = []
-    for index, (q, k, v) in enumerate(zip(*(x.split(lengths) for x in (q_LNH, k_LGH, v_LGH)), strict=True)):
+    for index, (q, k, v) in enumerate(zip(*(torch.split(x, lengths) for x in (q_LNH, k_LGH, v_LGH)), strict=True)):
         if ratio_B is not None:
             q = (q * ratio_B[index : index + 1]).to(q.dtype)
         q, k, v = (rearrange(x, "l n h -> 1 n l h") for x in (q, k, v))
@@ -57,7 +59,7 @@ def batched_attention(
         if mask is not None:
             scores_BNLK = scores_BNLK.masked_fill(~mask, float("-inf"))
         return (scores_BNLK.softmax(-1).to(v_BNKH.dtype) @ v_BNKH).to(q_BNLH.dtype)
-    out_BNLH = F.scaled_dot_product_attention(q_BNLH, k_BNKH, v_BNKH, attn_mask=mask, scale=softmax_scale)
+    out_BNLH = scaled_dot_product_attention(q_BNLH, k_BNKH, v_BNKH, attn_mask=mask, scale=softmax_scale)
     return out_BNLH.to(q_BNLH.dtype)
 
 
@@ -82,10 +84,10 @@ def forward_with_lse(
     groups = q_LNH.shape[1] // k_LGH.shape[1]
     bounds: list[int] = cu_seqlens.tolist()
     outputs, lses = [torch.empty_like(q_LNH[:0])], [q_LNH.new_empty(q_LNH.shape[1], 0, dtype=wide)]
-    for index, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for index, (start, end) in enumerate(pairwise(bounds)):
         scale = softmax_scale if segment_scale_B is None else segment_scale_B[index].to(wide)
         k, v = (expand_heads(x[start:end].to(wide), groups) for x in (k_LGH, v_LGH))
-        for q_chunk in q_LNH[start:end].to(wide).split(QUERY_CHUNK):
+        for q_chunk in torch.split(q_LNH[start:end].to(wide), QUERY_CHUNK):
             scores_NLK = rearrange(q_chunk, "l n h -> n l h") @ k.mT * scale
             lses.append(scores_NLK.logsumexp(-1))
             outputs.append(rearrange(scores_NLK.softmax(-1) @ v, "n l h -> l n h").to(q_LNH.dtype))
@@ -114,7 +116,7 @@ def backward(
     groups = q_LNH.shape[1] // k_LGH.shape[1]
     dq_LNH, dk_LGH, dv_LGH = (torch.zeros_like(x, dtype=wide) for x in (q_LNH, k_LGH, v_LGH))
     bounds: list[int] = cu_seqlens.tolist()
-    for index, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for index, (start, end) in enumerate(pairwise(bounds)):
         scale = softmax_scale if segment_scale_B is None else segment_scale_B[index].to(wide)
         k, v = (expand_heads(x[start:end].to(wide), groups) for x in (k_LGH, v_LGH))
         for first in range(start, end, QUERY_CHUNK):

@@ -25,9 +25,10 @@ def gated_cross_attention(
 ) -> Tensor:
     """Return ``out + tanh(gate) * softmax(q k^T / sqrt(H), where mask) v``.
 
-    Each segment's tokens attend to that segment's text; a text without any key adds nothing. The zero-initialised gate is
-    that of LLaMA-Adapter, arXiv 2303.16199; query head n reads key head ``n // (N / G)``. Differentiable in out, q, k, v and
-    gate. Under ``torch.compile`` unequal segments are one opaque operator, ``torch.ops.flagdit.gated_cross_attention``.
+    Each segment's tokens attend to that segment's text; a text without any key adds nothing. The zero-initialised gate
+    is that of LLaMA-Adapter, arXiv 2303.16199; query head n reads key head ``n // (N / G)``. Differentiable in out, q,
+    k, v and gate. Under ``torch.compile`` unequal segments are one opaque operator,
+    ``torch.ops.flagdit.gated_cross_attention``.
 
     Args:
         out: the self-attention output, packed tokens (L, N, H), floating point.
@@ -67,7 +68,7 @@ def gated_cross_attention(
     if q.shape[1] % k.shape[2]:
         raise ValueError(f"k's heads must divide q's, got {k.shape[2]} and {q.shape[1]}")
     opaque = torch.compiler.is_compiling() and not are_equal(q.shape[0], cu_seqlens, max_seqlen)
-    triton = resolve("gated_cross_attention", backend, q.device) == "triton"
+    triton = resolve("gated_cross_attention", backend, q) == "triton"
     run = _forward if triton or opaque else reference.forward
     return run(out, q, k, v, gate, mask, cu_seqlens, max_seqlen)
 

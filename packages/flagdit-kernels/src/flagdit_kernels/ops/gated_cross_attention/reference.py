@@ -1,4 +1,6 @@
-"""Gated attention to the text, added to the self-attention output, in plain PyTorch, and its gradient in closed form."""
+"""Gated attention to the text, added to the attention output, in plain PyTorch, and its gradient in closed form."""
+
+from itertools import pairwise
 
 import torch
 from einops import rearrange, reduce
@@ -29,11 +31,11 @@ def forward(
     if are_equal(q_LNH.shape[0], cu_seqlens, max_seqlen):
         q = rearrange(q_LNH, "(b l) n h -> b n l h", b=num_segments)
         text = rearrange(batched_attention(q, k, v, softmax_scale, mask_BT), "b n l h -> b l n h")
-        out = out_LNH.unflatten(0, (num_segments, max_seqlen))
+        out = rearrange(out_LNH, "(b l) n h -> b l n h", b=num_segments)
         return torch.addcmul(out, factor_BN[:, None, :, None], text.to(out.dtype)).reshape(out_LNH.shape)
     lengths: list[int] = cu_seqlens.diff().tolist()
     outputs = []
-    for b, (out, q) in enumerate(zip(out_LNH.split(lengths), q_LNH.split(lengths), strict=True)):
+    for b, (out, q) in enumerate(zip(torch.split(out_LNH, lengths), torch.split(q_LNH, lengths), strict=True)):
         q = rearrange(q, "l n h -> 1 n l h")
         text = batched_attention(q, k[b : b + 1], v[b : b + 1], softmax_scale, mask_BT[b : b + 1])
         text = rearrange(text, "1 n l h -> l n h").to(out.dtype)
@@ -59,13 +61,13 @@ def backward(
     mask_BT: Tensor,
     cu_seqlens: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of q, k, v and gate, computed in float32 one segment at a time; that of ``out`` is ``dout`` itself."""
+    """The gradients of q, k, v and gate, in float32, segment by segment; that of ``out`` is ``dout`` itself."""
     wide, groups = wide_dtype(q_LNH), q_LNH.shape[1] // k_BTGH.shape[2]
     dq_LNH, dk_BTGH, dv_BTGH = (torch.zeros_like(x, dtype=wide) for x in (q_LNH, k_BTGH, v_BTGH))
     dfactor_N = torch.zeros_like(gate_N, dtype=wide)
     factor_N11 = torch.tanh(gate_N.to(wide))[:, None, None]
     bounds: list[int] = cu_seqlens.tolist()
-    for b, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for b, (start, end) in enumerate(pairwise(bounds)):
         q_seg, k, v = q_LNH[start:end].to(wide), k_BTGH[b].to(wide), v_BTGH[b].to(wide)
         probs_NLT, text_NLH = text_attention(q_seg, k, v, mask_BT[b])
         dout = rearrange(dout_LNH[start:end].to(wide), "l n h -> n l h")

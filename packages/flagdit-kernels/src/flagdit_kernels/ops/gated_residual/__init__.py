@@ -40,7 +40,7 @@ def gated_residual(
     check_tokens("x", x, 2)
     check_shape("y", y, x.shape)
     check_segments(cu_seqlens, {"gate": gate}, x.shape[1])
-    run = _forward if resolve("gated_residual", backend, x.device) == "triton" else reference.forward
+    run = _forward if resolve("gated_residual", backend, x) == "triton" else reference.forward
     return run(x, y, gate, cu_seqlens, max_seqlen)
 
 

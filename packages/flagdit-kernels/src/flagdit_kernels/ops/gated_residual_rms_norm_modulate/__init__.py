@@ -25,8 +25,8 @@ def gated_residual_rms_norm_modulate(
 ) -> tuple[Tensor, Tensor]:
     """Return the residual ``r = x + gate * y`` and ``RMS(r) * weight * (1 + scale) + shift``.
 
-    `gated_residual` and `rms_norm_modulate` in one pass over the tokens; see there for the sources. Differentiable in x, y,
-    gate, weight, shift and scale.
+    `gated_residual` and `rms_norm_modulate` in one pass over the tokens; see there for the sources. Differentiable in
+    x, y, gate, weight, shift and scale.
 
     Args:
         x: the residual stream, packed tokens (L, D), floating point.
@@ -58,7 +58,7 @@ def gated_residual_rms_norm_modulate(
     check_shape("y", y, x.shape)
     check_shape("weight", weight, (x.shape[1],))
     check_segments(cu_seqlens, {"gate": gate, "shift": shift, "scale": scale}, x.shape[1])
-    chosen = resolve("gated_residual_rms_norm_modulate", backend, x.device)
+    chosen = resolve("gated_residual_rms_norm_modulate", backend, x)
     run = _forward if chosen == "triton" else reference.forward
     return run(x, y, gate, weight, shift, scale, cu_seqlens, max_seqlen, eps)
 
@@ -92,10 +92,10 @@ def _backward(
     max_seqlen: int,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dx, dy, *dparameters = reference.backward(
+    dx, dy, dgate, dweight, dshift, dscale = reference.backward(
         dresidual, dnormed, residual, y, gate, weight, scale, cu_seqlens, max_seqlen, eps
     )
-    return dx.contiguous(), dy.contiguous(), *dparameters
+    return dx.contiguous(), dy.contiguous(), dgate, dweight, dshift, dscale
 
 
 @_forward.register_fake

@@ -22,8 +22,8 @@ def layer_norm_modulate(
 ) -> Tensor:
     """Return ``LN(x) * (1 + scale) + shift``, where ``LN(x) = (x - mean(x)) / sqrt(var(x) + eps)``.
 
-    LayerNorm is arXiv 1607.06450; the modulation is adaLN of DiT, arXiv 2212.09748, section 3.2. Statistics are computed in
-    float32 (float64 for float64 input). Differentiable in x, shift and scale.
+    LayerNorm is arXiv 1607.06450; the modulation is adaLN of DiT, arXiv 2212.09748, section 3.2. Statistics are
+    computed in float32 (float64 for float64 input). Differentiable in x, shift and scale.
 
     Args:
         x: packed tokens (L, D), floating point.
@@ -48,7 +48,7 @@ def layer_norm_modulate(
     """
     check_tokens("x", x, 2)
     check_segments(cu_seqlens, {"shift": shift, "scale": scale}, x.shape[1])
-    run = _forward if resolve("layer_norm_modulate", backend, x.device) == "triton" else reference.forward
+    run = _forward if resolve("layer_norm_modulate", backend, x) == "triton" else reference.forward
     return run(x, shift, scale, cu_seqlens, max_seqlen, eps)
 
 

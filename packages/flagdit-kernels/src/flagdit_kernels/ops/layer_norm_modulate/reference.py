@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import layer_norm
 
 from flagdit_kernels.ops.rms_norm_modulate.reference import modulate
 from flagdit_kernels.segments import segment_sum, token_view, value_view, wide_dtype
@@ -12,7 +12,7 @@ def forward(
     x_LD: Tensor, shift_BD: Tensor, scale_BD: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
 ) -> Tensor:
     """``LN(x) * (1 + scale) + shift``; the norm in float32, rounded to x's dtype before the modulation."""
-    normed_LD = F.layer_norm(x_LD.to(wide_dtype(x_LD)), x_LD.shape[-1:], eps=eps).to(x_LD.dtype)
+    normed_LD = layer_norm(x_LD.to(wide_dtype(x_LD)), x_LD.shape[-1:], eps=eps).to(x_LD.dtype)
     return modulate(normed_LD, shift_BD, 1 + scale_BD.to(x_LD.dtype), cu_seqlens, max_seqlen)
 
 

@@ -26,10 +26,11 @@ def qk_norm_rope(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``RoPE(norm(q))``, ``RoPE(norm(k))`` and v, with heads split.
 
-    The norm runs over the full width of all heads, before they are split: LayerNorm where weight and bias are given, RMSNorm
-    where only the weight is, none where neither is (KQ-norm of Flag-DiT, arXiv 2405.05945, section 2). The rotation turns
-    each adjacent pair of channels of a head, ``(a, b) -> (a cos - b sin, a sin + b cos)`` (RoFormer, arXiv 2104.09864). Both
-    are computed in float32 (float64 for float64 input). Differentiable in qkv and the norm parameters, not in cos and sin.
+    The norm runs over the full width of all heads, before they are split: LayerNorm where weight and bias are given,
+    RMSNorm where only the weight is, none where neither is (KQ-norm of Flag-DiT, arXiv 2405.05945, section 2). The
+    rotation turns each adjacent pair of channels of a head, ``(a, b) -> (a cos - b sin, a sin + b cos)`` (RoFormer,
+    arXiv 2104.09864). Both are computed in float32 (float64 for float64 input). Differentiable in qkv and the norm
+    parameters, not in cos and sin.
 
     Args:
         qkv: packed tokens (L, (N + 2G) * H): q of N heads, k of G, v of G, floating point.
@@ -61,7 +62,7 @@ def qk_norm_rope(
         (torch.Size([5, 2, 4]), torch.Size([5, 1, 4]))
     """
     _check(qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads)
-    run = _forward if resolve("qk_norm_rope", backend, qkv.device) == "triton" else reference.forward
+    run = _forward if resolve("qk_norm_rope", backend, qkv) == "triton" else reference.forward
     return run(qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads, eps)
 
 

@@ -3,7 +3,7 @@
 import torch
 from einops import rearrange
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import layer_norm
 
 from flagdit_kernels.ops.layer_norm_modulate.reference import layer_norm_backward
 from flagdit_kernels.ops.rms_norm_modulate.reference import normalise
@@ -22,9 +22,10 @@ def forward(
     num_kv_heads: int,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """q and k normalised over their full width and rotated, v as it came; heads split."""
+    """Queries and keys normalised over their full width and rotated, values as they came; heads split."""
     head_dim = 2 * cos_LP.shape[-1]
-    q_LE, k_LE, v_LE = qkv_LE.split([num_heads * head_dim, num_kv_heads * head_dim, num_kv_heads * head_dim], dim=-1)
+    q_width, kv_width = num_heads * head_dim, num_kv_heads * head_dim
+    q_LE, k_LE, v_LE = torch.split(qkv_LE, [q_width, kv_width, kv_width], dim=-1)
     q_LNH = rotate(full_width_norm(q_LE, q_weight, q_bias, eps), cos_LP, sin_LP)
     k_LGH = rotate(full_width_norm(k_LE, k_weight, k_bias, eps), cos_LP, sin_LP)
     return q_LNH, k_LGH, rearrange(v_LE, "l (g h) -> l g h", h=head_dim)
@@ -38,7 +39,7 @@ def full_width_norm(x_LD: Tensor, weight_D: Tensor | None, bias_D: Tensor | None
     if bias_D is None:
         return normalise(x_wide, eps).to(x_LD.dtype) * weight_D.to(x_LD.dtype)
     weight_D, bias_D = weight_D.to(x_wide.dtype), bias_D.to(x_wide.dtype)
-    return F.layer_norm(x_wide, x_wide.shape[-1:], weight_D, bias_D, eps).to(x_LD.dtype)
+    return layer_norm(x_wide, x_wide.shape[-1:], weight_D, bias_D, eps).to(x_LD.dtype)
 
 
 def rotate(x_LD: Tensor, cos_LP: Tensor, sin_LP: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ def backward(
     eps: float,
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of qkv and of the four norm parameters (None for those that are)."""
-    q_LE, k_LE, _ = qkv_LE.split([dq_LNH[0].numel(), dk_LGH[0].numel(), dv_LGH[0].numel()], dim=-1)
+    q_LE, k_LE, _ = torch.split(qkv_LE, [dq_LNH[0].numel(), dk_LGH[0].numel(), dv_LGH[0].numel()], dim=-1)
     wide = wide_dtype(qkv_LE)
     dq_LE = rotate(dq_LNH.to(wide).flatten(1), cos_LP, -sin_LP).flatten(1)
     dk_LE = rotate(dk_LGH.to(wide).flatten(1), cos_LP, -sin_LP).flatten(1)

@@ -23,8 +23,8 @@ def rms_norm_modulate(
 ) -> Tensor:
     """Return ``RMS(x) * weight * (1 + scale) + shift``, where ``RMS(x) = x / sqrt(mean(x^2) + eps)``.
 
-    RMSNorm is arXiv 1910.07467, equation 4; the modulation is adaLN of DiT, arXiv 2212.09748, section 3.2. Statistics are
-    computed in float32 (float64 for float64 input). Differentiable in x, weight, shift and scale.
+    RMSNorm is arXiv 1910.07467, equation 4; the modulation is adaLN of DiT, arXiv 2212.09748, section 3.2. Statistics
+    are computed in float32 (float64 for float64 input). Differentiable in x, weight, shift and scale.
 
     Args:
         x: packed tokens (L, D), floating point.
@@ -51,7 +51,7 @@ def rms_norm_modulate(
     check_tokens("x", x, 2)
     check_shape("weight", weight, (x.shape[1],))
     check_segments(cu_seqlens, {"shift": shift, "scale": scale}, x.shape[1])
-    run = _forward if resolve("rms_norm_modulate", backend, x.device) == "triton" else reference.forward
+    run = _forward if resolve("rms_norm_modulate", backend, x) == "triton" else reference.forward
     return run(x, weight, shift, scale, cu_seqlens, max_seqlen, eps)
 
 
@@ -66,8 +66,8 @@ def _forward(
 def _backward(
     dout: Tensor, x: Tensor, weight: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dx, *dparameters = reference.backward(dout, x, weight, scale, cu_seqlens, max_seqlen, eps)
-    return dx.contiguous(), *dparameters
+    dx, dweight, dshift, dscale = reference.backward(dout, x, weight, scale, cu_seqlens, max_seqlen, eps)
+    return dx.contiguous(), dweight, dshift, dscale
 
 
 @_forward.register_kernel("cuda")
@@ -99,7 +99,8 @@ def _(
 def _(
     dout: Tensor, x: Tensor, weight: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return x.new_empty(x.shape), weight.new_empty(weight.shape), *(scale.new_empty(scale.shape) for _ in range(2))
+    dshift, dscale = (scale.new_empty(scale.shape) for _ in range(2))
+    return x.new_empty(x.shape), weight.new_empty(weight.shape), dshift, dscale
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

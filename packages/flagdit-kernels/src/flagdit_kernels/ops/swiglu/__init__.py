@@ -33,7 +33,7 @@ def swiglu(x: Tensor, *, backend: Backend = "auto") -> Tensor:
     check_tokens("x", x, 2)
     if x.shape[1] % 2:
         raise ValueError(f"x must hold gate and up values side by side, an even width, got {x.shape[1]}")
-    run = _forward if resolve("swiglu", backend, x.device) == "triton" else reference.forward
+    run = _forward if resolve("swiglu", backend, x) == "triton" else reference.forward
     return run(x)
 
 
@@ -76,7 +76,8 @@ def _save(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
 
 
 def _differentiate(ctx: Any, dout: Tensor) -> Tensor:
-    return _backward(dout, *ctx.saved_tensors)
+    dx: Tensor = _backward(dout, *ctx.saved_tensors)
+    return dx
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import silu
 
 from flagdit_kernels.segments import wide_dtype
 
@@ -10,7 +10,7 @@ from flagdit_kernels.segments import wide_dtype
 def forward(x_LE: Tensor) -> Tensor:
     """``silu(x[:, :F]) * x[:, F:]``."""
     gate_LF, up_LF = x_LE.chunk(2, dim=-1)
-    return F.silu(gate_LF) * up_LF
+    return silu(gate_LF) * up_LF
 
 
 def backward(dout_LF: Tensor, x_LE: Tensor) -> Tensor:
