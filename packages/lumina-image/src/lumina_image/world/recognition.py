@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lumina_image.world.drawing import HOLES, OUTLINES, Outline, shape_mask
-from lumina_image.world.segmentation import UNCLEAR, Floats, Region
+from lumina_image.world.segmentation import UNCLEAR, Region
 from lumina_image.world.vocabulary import SHAPES
 
-LEAST_OVERLAP = 0.72
+LEAST_OVERLAP = 0.62
 """A region is called by a shape's name if its intersection over union with that shape is at least this."""
 
 

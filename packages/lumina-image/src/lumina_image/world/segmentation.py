@@ -103,7 +103,8 @@ def segment(picture: Floats, background: Floats) -> list[Region]:
         near = ndimage.binary_dilation(solid, structure=_EIGHT_NEIGHBOURS, iterations=_EDGE_REACH)
         rows, columns = ndimage.find_objects(near.astype(np.int8))[0]
         coverage = np.where(near & (solid | ~taken), coverage_KHW[number], 0)[rows, columns]
-        name = color_name(np.median(picture[solid & (coverage_KHW[number] > 0.9)], axis=0))
+        core = coverage_KHW[number] >= 0.9 * coverage_KHW[number][solid].max()
+        name = color_name(np.median(picture[solid & core], axis=0))
         regions.append(Region(color=name, coverage=coverage, left=columns.start, top=rows.start))
     return regions
 
