@@ -72,7 +72,7 @@ def backward(
     eps: float,
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of qkv and of the four norm parameters (None for those that are)."""
-    q_LE, k_LE, _ = torch.split(qkv_LE, [dq_LNH[0].numel(), dk_LGH[0].numel(), dv_LGH[0].numel()], dim=-1)
+    q_LE, k_LE, _ = torch.split(qkv_LE, [x.shape[1] * x.shape[2] for x in (dq_LNH, dk_LGH, dv_LGH)], dim=-1)
     wide = wide_dtype(qkv_LE)
     dq_LE = rotate(dq_LNH.to(wide).flatten(1), cos_LP, -sin_LP).flatten(1)
     dk_LE = rotate(dk_LGH.to(wide).flatten(1), cos_LP, -sin_LP).flatten(1)

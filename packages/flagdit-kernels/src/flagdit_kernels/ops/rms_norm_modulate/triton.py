@@ -41,13 +41,13 @@ def _forward_kernel(
 ):
     segment, start, stop = locate_tile(CU_SEQLENS, tl.program_id(0), num_segments, rows_per_tile, BLOCK_B)
     if start < stop:
-        segment = segment.to(tl.int64)
         column = tl.arange(0, BLOCK_D)
         mask = column < D
+        shift_row = SHIFT + segment.to(tl.int64) * shift_stride
+        scale_row = SCALE + segment.to(tl.int64) * scale_stride
         weight = tl.load(WEIGHT + column, mask=mask, other=0.0).to(tl.float32)
-        shift = tl.load(SHIFT + segment * shift_stride + column, mask=mask, other=0.0).to(tl.float32)
-        scale = tl.load(SCALE + segment * scale_stride + column, mask=mask, other=0.0).to(tl.float32)
-        factor = weight * (1.0 + scale)
+        shift = tl.load(shift_row + column, mask=mask, other=0.0).to(tl.float32)
+        factor = weight * (1.0 + tl.load(scale_row + column, mask=mask, other=0.0).to(tl.float32))
         for row in range(start, stop):
             row64 = tl.cast(row, tl.int64)
             x = tl.load(X + row64 * x_stride + column, mask=mask, other=0.0).to(tl.float32)
