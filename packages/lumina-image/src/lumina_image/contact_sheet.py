@@ -1,0 +1,29 @@
+"""Many pictures in one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flagdit_core.output import atomic_file
+from PIL import Image
+
+GAP = 4
+
+
+def save_contact_sheet(images: Sequence[Image.Image], path: Path | str, *, columns: int = 8) -> None:
+    """Write pictures side by side, row after row, on white.
+
+    Args:
+        images: At least one, of any sizes.
+        path: PNG file to write.
+        columns: Pictures in a row.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    width, height = max(image.width for image in images) + GAP, max(image.height for image in images) + GAP
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (min(columns, len(images)) * width + GAP, rows * height + GAP), "white")
+    for number, image in enumerate(images):
+        sheet.paste(image, (GAP + number % columns * width, GAP + number // columns * height))
+    with atomic_file(Path(path)) as temporary:
+        sheet.save(temporary, format="PNG")
