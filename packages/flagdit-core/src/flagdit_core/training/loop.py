@@ -71,7 +71,7 @@ def train(
         config: All settings.
         output_dir: Receives ``checkpoints/``, ``scalars.csv`` and whatever ``sample`` writes to ``samples/``.
         resume: Go on from the latest checkpoint in ``output_dir``.
-        sample: Called every ``sample_every`` steps and at the end as ``sample(step, model, text_encoder, samples_dir)``,
+        sample: Called every ``sample_every`` steps and at the end as ``sample(step, model, text_encoder, folder)``,
             with the averaged weights in place, without gradients, in evaluation mode.
         stop_after: Stop once this many updates were made in all, at least 1, as if interrupted.
 
@@ -108,7 +108,7 @@ def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, fl
     """Make updates until ``end`` or until asked to stop; updates made in all, and the last mean loss."""
     config, step, loss = run.config, start, math.nan
     with ExitStack() as stack:
-        network = stack.enter_context(prepared(run.model, run.text_encoder, config))
+        stack.enter_context(prepared(run.model, run.text_encoder, config))
         stop = stack.enter_context(stop_requests())
         stack.enter_context(torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []))
         log = stack.enter_context(ScalarLog(run.run_dir, start=start, tensorboard=config.tensorboard))
@@ -121,7 +121,7 @@ def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, fl
         )
         means = Means(config, run.device)
         for index, batch in stack.enter_context(batches):
-            means.add(*run.update(network, batch, index))
+            means.add(*run.update(batch, index))
             step = index + 1
             bar.update()
             ending = step == end or stop.is_set()

@@ -22,7 +22,7 @@ from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.data import Batch, step_generator
 from flagdit_core.training.ema import Ema
 from flagdit_core.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
-from flagdit_core.training.step import NetworkCall, training_loss
+from flagdit_core.training.step import training_loss
 
 logger = logging.getLogger(__name__)
 Sample = Callable[[int, FlagDiT, TextEncoder | None, Path], None]
@@ -102,11 +102,10 @@ class Run:
         if self.text_encoder is not None:
             self.text_encoder.train(training and self.text_encoder.is_trained)
 
-    def update(self, network: NetworkCall, batch: Batch, index: int) -> tuple[Tensor, Tensor]:
+    def update(self, batch: Batch, index: int) -> tuple[Tensor, Tensor]:
         """Make one update.
 
         Args:
-            network: What to call for the model.
             batch: To learn from.
             index: Number of the update, from 0.
 
@@ -118,7 +117,7 @@ class Run:
         generator = step_generator(config.seed, index, self.device)
         torch.manual_seed(generator.initial_seed())  # for dropout layers of a text encoder that is trained too
         loss = training_loss(
-            network, self.text_encoder, batch, config, null=self.null, device=self.device, generator=generator
+            self.model, self.text_encoder, batch, config, null=self.null, device=self.device, generator=generator
         )
         torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.trained, config.max_grad_norm, foreach=True)

@@ -16,11 +16,9 @@ from flagdit_core.text_encoder import TextEncoder, TokenBatch
 from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.data import Batch
 
-NetworkCall = Callable[..., Latents]
-
 
 def training_loss(
-    model: NetworkCall,
+    model: Callable[..., Latents],
     text_encoder: TextEncoder | None,
     batch: Batch,
     config: TrainingConfig,
@@ -32,7 +30,7 @@ def training_loss(
     """The flow-matching loss of a batch, at times and with noise from the generator.
 
     Args:
-        model: The network.
+        model: The network: (latents, times, caption=, caption_mask=) or (latents, times, labels=) to its prediction.
         text_encoder: For a text-conditional network.
         batch: Latents, equal or not, with captions or labels.
         config: Distribution of times, path, prediction, weighting, dropout and precision.
