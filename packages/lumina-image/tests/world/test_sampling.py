@@ -113,6 +113,22 @@ def test_holding_out_depends_on_what_is_said_only() -> None:
     assert first.facts == second.facts != other.facts
 
 
+def test_held_out_pairs_are_held_out_in_any_sentence() -> None:
+    """Naming a held-out colour and shape of one object is enough; the same words on two objects are not."""
+    assert all(is_held_out(parse(f"a {color} {shape}")) for color, shape in HELD_OUT_PAIRS)
+    assert is_held_out(parse("a red circle left of a green triangle on a black background"))
+    assert not is_held_out(parse("a green circle left of a red triangle on a black background"))
+
+
+@pytest.mark.parametrize(
+    ("offset", "relation"),
+    [((-1, 0.9), "left of"), ((1, -0.9), "right of"), ((0.9, -1), "above"), ((-0.9, 1), "below")],
+)
+def test_the_larger_part_of_an_offset_decides_the_relation(offset: tuple[float, float], relation: str) -> None:
+    """Diagonal offsets belong to the axis that they follow more, y pointing down."""
+    assert relation_of(*offset) == relation
+
+
 def test_examples_of_the_readme_are_trained_on() -> None:
     """The sentences that the documentation shows are not held out."""
     assert not is_held_out(parse("a large red circle in the center on a white background"))
