@@ -33,7 +33,7 @@ def time_shift(t: Time, factor: float) -> Time:
     """
     if not 0 < factor < math.inf:
         raise ConfigError(f"expected a time shift above 0, got {factor}; 1 leaves times as they are")
-    return t / (t + factor - factor * t)
+    return t / (t + factor * (1 - t))  # exactly 1 at t = 1
 
 
 def linear_times(num_steps: int, *, shift: float = 1.0, start: float = 0.0, end: float = 1.0) -> Tensor:
