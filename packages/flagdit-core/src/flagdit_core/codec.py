@@ -34,7 +34,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Media in [-1, 1] (not clamped) of a batch of scaled latents."""
+        """Media in [0, 1] of a batch of scaled latents."""
         ...
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:

@@ -1,8 +1,7 @@
 """Picture files that carry the settings they were made with, and appear whole or not at all."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,26 +63,6 @@ def save_image(image: Image.Image, path: Path | str, metadata: Mapping[str, Any]
             image.save(temporary, format=kind, **options)
         except ValueError as error:  # Pillow's word for what a format cannot hold
             raise OutputError(f"cannot write {path}: {error}") from error
-
-
-def save_contact_sheet(images: Sequence[Image.Image], path: Path | str) -> None:
-    """Write many pictures as one, row after row, each in a cell of the largest one's size.
-
-    Args:
-        images: At least one 8-bit RGB picture.
-        path: File to write; a file that is there is replaced.
-
-    Raises:
-        ConfigError: The file ending is not one of ours.
-        OutputError: The file cannot be written.
-    """
-    columns = math.ceil(math.sqrt(len(images)))
-    width, height = max(image.width for image in images), max(image.height for image in images)
-    sheet = Image.new("RGB", (columns * width, math.ceil(len(images) / columns) * height))
-    for number, image in enumerate(images):
-        row, column = divmod(number, columns)
-        sheet.paste(image, (column * width, row * height))
-    save_image(sheet, path, {"contact_sheet_of": len(images)})
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:

@@ -19,5 +19,5 @@ MODALITY = Modality(
         "vae": "lumina_image.recipes:vae",
     },
     world="lumina_image.world:PictureWorld",
-    contact_sheet="lumina_image.artifacts:save_contact_sheet",
+    contact_sheet="lumina_image.contact_sheet:save_contact_sheet",
 )

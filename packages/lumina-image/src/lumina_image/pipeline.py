@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -82,9 +83,8 @@ class ImagePipeline:
             CheckpointError: There is no such model, or its folder is half-written, damaged or of another modality.
         """
         folder = resolve_model(model, MODALITY.models)
-        components = load_components(
-            folder, class_name=cls.__name__, load_codec=ImageCodec.from_pretrained, device=device, dtype=dtype
-        )
+        load_codec = partial(ImageCodec.from_pretrained, dtype=dtype)
+        components = load_components(folder, class_name=cls.__name__, load_codec=load_codec, device=device, dtype=dtype)
         return cls(components, name=str(model))
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -224,8 +224,8 @@ class ImagePipeline:
         """Latents as what the caller asked for."""
         if output_type == "latent":
             return latents_NCHW
-        pictures = self.components.codec.decode(latents_NCHW)
-        pixels_NCHW = ((pictures.float() + 1) / 2).clamp(0, 1).cpu()
+        # One at a time: memory stays bounded, and no picture depends on the batch even in rounding.
+        pixels_NCHW = torch.cat([self.components.codec.decode(latent[None]).float().cpu() for latent in latents_NCHW])
         if output_type == "pt":
             return pixels_NCHW
         pixels_NHWC = rearrange(pixels_NCHW, "n c h w -> n h w c").numpy()

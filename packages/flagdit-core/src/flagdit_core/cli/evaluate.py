@@ -51,6 +51,8 @@ def run_eval(options: EvalOptions) -> None:
     for path in (options.output, options.sheet):
         if path is not None:
             check_output(path)
+    if options.sheet is not None and options.sheet.suffix.lower() != ".png":
+        raise ConfigError(f"--sheet must end in .png, got {options.sheet}")
     modality, folder = find_model(options.target, options.modality)
     if modality.world is None:
         raise ConfigError(f"there is no world to evaluate {modality.name} models with")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from flagdit_core.pipeline import SamplingSettings
 
 
+_RECIPE_MODEL = "model"  # where, inside its output_dir, a recipe puts the finished model
+
+
 def find_model(name: str, modality_name: str | None = None) -> tuple[Modality, Path]:
     """The modality and the folder of a model.
 
@@ -83,4 +86,4 @@ def _recipe_folder(name: str) -> Path:
         raise ConfigError(f"recipe {name} has no output_dir, so its model cannot be found; give the model's folder")
     if not output_dir.is_dir():
         raise CheckpointError(f"recipe {name} has not been run here: there is no {output_dir}; run: lumina train {name}")
-    return output_dir
+    return output_dir / _RECIPE_MODEL if (output_dir / _RECIPE_MODEL).is_dir() else output_dir

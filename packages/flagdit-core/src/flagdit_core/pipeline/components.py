@@ -59,8 +59,9 @@ class Components:
         Returns:
             The same components.
         """
-        for part in (self.text_encoder, self.model, self.codec):
-            part.to(device=device, dtype=dtype)
+        self.text_encoder.to(device=device, dtype=dtype)
+        self.model.to(device=device, dtype=dtype)
+        self.codec.to(device=device, dtype=dtype)
         return self
 
     def save_pretrained(self, folder: Path | str, *, class_name: str, codec_class: tuple[str, str]) -> None:
@@ -106,7 +107,7 @@ def load_components(
     Args:
         folder: A local model folder.
         class_name: The pipeline class that the folder must hold.
-        load_codec: Reads the ``vae`` folder.
+        load_codec: Reads the ``vae`` folder, in the precision asked for.
         device: Where to put them.
         dtype: Precision of the weights.
 
@@ -127,7 +128,7 @@ def load_components(
             codec=load_codec(folder / "vae"),
             sampling=sampling,
             defaults=index.get("defaults", {}),
-        ).to(device, dtype)
+        ).to(device)
     except KeyError as error:
         raise CheckpointError(f"{folder / MODEL_INDEX} is incomplete: it has no {error}; get it anew") from error
     except ConfigError as error:

@@ -7,22 +7,17 @@ from flagdit_kernels import explain
 from torch import Tensor
 from tqdm import tqdm
 
-from flagdit_core.errors import ConfigError, ShapeError
-from flagdit_core.flow.samplers import get_sampler
-from flagdit_core.flow.schedules import linear_times
-from flagdit_core.guidance import classifier_free_guidance
-from flagdit_core.layout import Latents
+from flagdit_core.errors import ConfigError, FlagDiTError, ShapeError
 from flagdit_core.model.flag_dit import FlagDiT
-from flagdit_core.noise import latent_noise
+from flagdit_core.noise import latent_noise, step_noise
 from flagdit_core.pipeline.components import Components
 from flagdit_core.pipeline.memory import check_memory
 from flagdit_core.pipeline.settings import SamplingSettings
+from flagdit_core.pipeline.solve import solve
+from flagdit_core.pipeline.velocity import GuidedVelocity, Shape, count_patches
 from flagdit_core.report import Report
-from flagdit_core.text_encoder import TextEncoder
 
-Shape = tuple[int, ...]
 StepCallback = Callable[[int, float, list[Tensor]], None]
-_LONGEST_QUOTE = 40
 
 
 @torch.no_grad()
@@ -66,6 +61,7 @@ def generate_latents(
         ShapeError: A starting point has another shape.
         OutOfMemoryError: The device is too small for it.
         StrictError: The report is strict and there was a deviation.
+        FlagDiTError: The result is not finite.
     """
     count, network = len(prompts), components.model
     negatives = [None] * count if negative_prompts is None else list(negative_prompts)
@@ -77,22 +73,29 @@ def generate_latents(
     _check_size(network, shapes, settings)
     start = _starting_points(shapes, seeds, indices, latents, network.device)
     sizes = [item.numel() for item in start]
-    velocity = _Velocity(components, prompts, negatives, shapes, settings, report)
+    velocity = GuidedVelocity(components, prompts, negatives, shapes, settings, report)
 
     def flat_velocity(x: Tensor, t: Tensor) -> Tensor:
         return _flatten(velocity(_unflatten(x, sizes, shapes), t))
 
-    times = linear_times(settings.num_inference_steps, shift=settings.time_shift)
-    with tqdm(total=len(times) - 1, disable=None if progress is None else not progress, leave=False) as bar:
+    def noise(step: int) -> Tensor:
+        each = zip(shapes, seeds, indices, strict=True)
+        return _flatten([step_noise(shape, seed=seed, index=index, step=step) for shape, seed, index in each])
+
+    with tqdm(total=settings.num_inference_steps, disable=None if progress is None else not progress, leave=False) as bar:
 
         def after_step(step: int, t: float, x: Tensor) -> None:
             bar.update()
             if callback is not None:
                 callback(step, t, _unflatten(x, sizes, shapes))
 
-        sampler = get_sampler(settings.solver).function
-        final = sampler(flat_velocity, _flatten(start), times, callback=after_step)
-    kernels = {name: f"{choice['backend']}: {choice['reason']}" for name, choice in explain(device=network.device).items()}
+        final = solve(flat_velocity, _flatten(start), settings, noise=noise, callback=after_step)
+    if not bool(final.isfinite().all()):
+        raise FlagDiTError(
+            f"sampling left the finite numbers (guidance_scale {settings.guidance_scale:g}, {network.dtype}); "
+            "lower the guidance, or use float32 weights"
+        )
+    kernels = explain(device=network.device)
     report.record(
         **settings.to_dict(),
         seeds=list(seeds),
@@ -100,80 +103,9 @@ def generate_latents(
         function_evaluations=velocity.evaluations,
         device=str(network.device),
         dtype=str(network.dtype).removeprefix("torch."),
-        kernels=kernels,
+        kernels={name: f"{choice['backend']}: {choice['reason']}" for name, choice in kernels.items()},
     )
     return _unflatten(final, sizes, shapes)
-
-
-class _Velocity:
-    """The guided velocity of a list of latents; counts the network's evaluations."""
-
-    def __init__(
-        self,
-        components: Components,
-        prompts: Sequence[str],
-        negatives: Sequence[str | None],
-        shapes: Sequence[Shape],
-        settings: SamplingSettings,
-        report: Report,
-    ) -> None:
-        self.evaluations = 0
-        self._network = network = components.model
-        guided = settings.guidance_scale != 1.0
-        null = components.text_encoder.config.null_prompt
-        unconditional = [null if text is None else text for text in negatives] if guided else []
-        features_BMY, mask_BM = _encode(components.text_encoder, [*prompts, *unconditional], report)
-        self._caption_BMY, self._mask_BM = features_BMY.to(network.dtype), mask_BM
-        self._count = len(prompts)
-        self._base_sequence_length = _base_sequence_length(network, settings)
-        factors = [_ntk_factor(network, shape, settings) for shape in shapes]
-        self._ntk_B = torch.tensor(factors * 2 if guided else factors, dtype=torch.float64, device=network.device)
-        self._rope_scaling_factor = settings.rope_scaling_factor
-        self._guided = classifier_free_guidance(
-            self._both,
-            self._conditional,
-            scale=settings.guidance_scale,
-            interval=settings.guidance_interval,
-            rescale=settings.guidance_rescale,
-            channels=settings.guidance_channels,
-        )
-
-    def __call__(self, latents: list[Tensor], t: Tensor) -> Latents:
-        return self._guided(latents, t)
-
-    def _conditional(self, latents: Latents, t: Tensor) -> list[Tensor]:
-        return self._evaluate(list(latents), t)
-
-    def _both(self, latents: Latents, t: Tensor) -> tuple[Latents, Latents]:
-        velocities = self._evaluate([*latents, *latents], t)
-        return velocities[: self._count], velocities[self._count :]
-
-    def _evaluate(self, latents: list[Tensor], t: Tensor) -> list[Tensor]:
-        """One forward of the first ``len(latents)`` captions."""
-        self.evaluations += 1
-        batch = len(latents)
-        velocities = self._network(
-            [latent.to(self._network.dtype) for latent in latents],
-            t,
-            self._caption_BMY[:batch],
-            self._mask_BM[:batch],
-            ntk_factor=self._ntk_B[:batch],
-            rope_scaling_factor=self._rope_scaling_factor,
-            base_sequence_length=self._base_sequence_length,
-        )
-        return [velocity.float() for velocity in velocities]
-
-
-def _encode(encoder: TextEncoder, texts: list[str], report: Report) -> tuple[Tensor, Tensor]:
-    """Features and mask, one row for each text; each distinct text is encoded once."""
-    distinct = list(dict.fromkeys(texts))
-    encoded = encoder(distinct)
-    for text, dropped in zip(distinct, encoded.dropped, strict=True):
-        if dropped:
-            quote = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
-            report.deviation(f"prompt {quote!r}: {dropped} tokens past {encoder.config.max_tokens} were dropped")
-    rows = torch.tensor([distinct.index(text) for text in texts], device=encoded.features.device)
-    return encoded.features[rows], encoded.mask[rows]
 
 
 def _starting_points(
@@ -195,38 +127,15 @@ def _starting_points(
     return [item.to(device=device, dtype=torch.float32) for item in latents]
 
 
-def _patches(network: FlagDiT, shape: Shape) -> int:
-    """Patches in a latent."""
-    return torch.Size(shape[1:]).numel() // network.config.patch_size**2
-
-
-def _ntk_factor(network: FlagDiT, shape: Shape, settings: SamplingSettings) -> float:
-    """The factor on the rotary base for one latent."""
-    if settings.ntk_factor != "auto":
-        return settings.ntk_factor
-    assert settings.training_shape is not None
-    return max(1.0, _patches(network, shape) / _patches(network, (1, *settings.training_shape)))
-
-
-def _base_sequence_length(network: FlagDiT, settings: SamplingSettings) -> int | None:
-    """Tokens of a training sequence, where attention is scaled by it."""
-    if not settings.proportional_attention:
-        return None
-    if settings.base_sequence_length is not None:
-        return settings.base_sequence_length
-    assert settings.training_shape is not None
-    return network.layout.sequence_length((1, *settings.training_shape))
-
-
 def _check_size(network: FlagDiT, shapes: Sequence[Shape], settings: SamplingSettings) -> None:
     """Refuse what cannot fit: a block holds the tokens, and at its widest the two halves of SwiGLU."""
     config = network.config
-    tokens = sum(_patches(network, shape) for shape in shapes) * (2 if settings.guidance_scale != 1.0 else 1)
+    tokens = sum(count_patches(network, shape) for shape in shapes) * (2 if settings.guidance_scale != 1.0 else 1)
     needed = tokens * (config.hidden_size + 2 * config.ffn_hidden_size) * network.dtype.itemsize
     check_memory(needed, network.device, f"sampling {len(shapes)} latents, the first of shape {tuple(shapes[0])},")
 
 
-def _flatten(latents: Latents) -> Tensor:
+def _flatten(latents: Sequence[Tensor]) -> Tensor:
     """All latents as one vector, which is what a sampler carries along."""
     return torch.cat([item.reshape(-1) for item in latents])
 

@@ -6,7 +6,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.flow.samplers import get_sampler
+from flagdit_core.flow.samplers import SAMPLERS
+from flagdit_core.flow.sde import SDE, SDE_SAMPLERS, LastStep
+
+SDE_PREFIX = "sde-"
+SOLVERS = (*SAMPLERS, *(SDE_PREFIX + name for name in SDE_SAMPLERS))
+"""Names of all solvers: those called ``sde-...`` add noise on the way, the others follow the velocity alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,9 @@ class SamplingSettings:
         proportional_attention: Scale attention logits by the length relative to training.
         training_shape: (T, H, W) in latent cells that the network was trained at, for the two above.
         base_sequence_length: Tokens of a training sequence, where it is not the length of ``training_shape``.
+        diffusion: Form of a stochastic solver's noise (``flagdit_core.flow.DIFFUSIONS``).
+        diffusion_norm: Its strength.
+        last_step: How a stochastic solver ends: "mean", "euler", "tweedie" or "none".
 
     Raises:
         ConfigError: A value is out of its range, or two contradict one another.
@@ -47,6 +55,9 @@ class SamplingSettings:
     proportional_attention: bool = False
     training_shape: tuple[int, int, int] | None = None
     base_sequence_length: int | None = None
+    diffusion: str = "sigma"
+    diffusion_norm: float = 1.0
+    last_step: LastStep = "mean"
 
     def __post_init__(self) -> None:
         _positive_int("num_inference_steps", self.num_inference_steps)
@@ -65,11 +76,25 @@ class SamplingSettings:
         start, end = self.guidance_interval
         if not 0.0 <= start <= end <= 1.0:
             raise ConfigError(f"guidance_interval must be (start, end) with 0 <= start <= end <= 1, got {start}, {end}")
-        get_sampler(self.solver)
+        if self.solver not in SOLVERS:
+            raise ConfigError(f"unknown solver {self.solver!r}; the solvers are {', '.join(SOLVERS)}")
+        if self.is_stochastic and self.num_inference_steps < 2:
+            raise ConfigError(f"solver {self.solver!r} needs num_inference_steps of at least 2, the last without noise")
+        _ = self.sde  # checks itself
         if self.training_shape is None and self.ntk_factor == "auto":
             raise ConfigError("ntk_factor='auto' needs training_shape=(T, H, W) in latent cells")
         if self.training_shape is None and self.base_sequence_length is None and self.proportional_attention:
             raise ConfigError("proportional_attention needs training_shape or base_sequence_length")
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether the solver adds noise on the way."""
+        return self.solver.startswith(SDE_PREFIX)
+
+    @property
+    def sde(self) -> SDE:
+        """The process that a stochastic solver follows."""
+        return SDE(diffusion=self.diffusion, norm=self.diffusion_norm, last_step=self.last_step)
 
     def replace(self, **changes: Any) -> Self:  # noqa: ANN401 - each field has its own type
         """The same settings with some changed; a change of None keeps the present value.

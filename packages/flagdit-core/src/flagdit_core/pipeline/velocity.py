@@ -1,0 +1,125 @@
+"""The guided velocity of a batch of prompts."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from flagdit_core.guidance import classifier_free_guidance
+from flagdit_core.layout import Latents
+from flagdit_core.model.flag_dit import FlagDiT
+from flagdit_core.pipeline.components import Components
+from flagdit_core.pipeline.settings import SamplingSettings
+from flagdit_core.report import Report
+from flagdit_core.text_encoder import TextEncoder
+
+Shape = tuple[int, ...]
+_LONGEST_QUOTE = 40
+
+
+class GuidedVelocity:
+    """The velocity that a sampler follows; each distinct text is encoded once, each guided step is one packed forward.
+
+    Args:
+        components: Text encoder and network.
+        prompts: N texts.
+        negatives: N texts to guide away from; None for the null prompt.
+        shapes: N latent shapes.
+        settings: Guidance and extrapolation.
+        report: Tokens dropped from a prompt are noted here.
+
+    Attributes:
+        evaluations: Forwards of the network so far.
+    """
+
+    def __init__(
+        self,
+        components: Components,
+        prompts: Sequence[str],
+        negatives: Sequence[str | None],
+        shapes: Sequence[Shape],
+        settings: SamplingSettings,
+        report: Report,
+    ) -> None:
+        self.evaluations = 0
+        self._network = network = components.model
+        guided = settings.guidance_scale != 1.0
+        null = components.text_encoder.config.null_prompt
+        unconditional = [null if text is None else text for text in negatives] if guided else []
+        features_BMY, mask_BM = _encode(components.text_encoder, [*prompts, *unconditional], report)
+        self._caption_BMY, self._mask_BM = features_BMY.to(network.dtype), mask_BM
+        self._count = len(prompts)
+        self._base_sequence_length = _base_sequence_length(network, settings)
+        factors = [_ntk_factor(network, shape, settings) for shape in shapes]
+        self._ntk_B = torch.tensor(factors * 2 if guided else factors, dtype=torch.float64, device=network.device)
+        self._rope_scaling_factor = settings.rope_scaling_factor
+        self._guided = classifier_free_guidance(
+            self._both,
+            self._conditional,
+            scale=settings.guidance_scale,
+            interval=settings.guidance_interval,
+            rescale=settings.guidance_rescale,
+            channels=settings.guidance_channels,
+        )
+
+    def __call__(self, latents: list[Tensor], t: Tensor) -> Latents:
+        return self._guided(latents, t)
+
+    def _conditional(self, latents: Latents, t: Tensor) -> list[Tensor]:
+        return self._evaluate(list(latents), t)
+
+    def _both(self, latents: Latents, t: Tensor) -> tuple[Latents, Latents]:
+        velocities = self._evaluate([*latents, *latents], t)
+        return velocities[: self._count], velocities[self._count :]
+
+    def _evaluate(self, latents: list[Tensor], t: Tensor) -> list[Tensor]:
+        """One forward of the first ``len(latents)`` captions."""
+        self.evaluations += 1
+        batch = len(latents)
+        velocities = self._network(
+            [latent.to(self._network.dtype) for latent in latents],
+            t,
+            self._caption_BMY[:batch],
+            self._mask_BM[:batch],
+            ntk_factor=self._ntk_B[:batch],
+            rope_scaling_factor=self._rope_scaling_factor,
+            base_sequence_length=self._base_sequence_length,
+        )
+        return [velocity.float() for velocity in velocities]
+
+
+def _encode(encoder: TextEncoder, texts: list[str], report: Report) -> tuple[Tensor, Tensor]:
+    """Features and mask, one row for each text; each distinct text is encoded once."""
+    distinct = list(dict.fromkeys(texts))
+    encoded = encoder(distinct)
+    for text, dropped in zip(distinct, encoded.dropped, strict=True):
+        if dropped:
+            quote = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+            report.deviation(f"prompt {quote!r}: {dropped} tokens past {encoder.config.max_tokens} were dropped")
+    rows = torch.tensor([distinct.index(text) for text in texts], device=encoded.features.device)
+    return encoded.features[rows], encoded.mask[rows]
+
+
+def count_patches(network: FlagDiT, shape: Shape) -> int:
+    """Patches in a latent."""
+    return torch.Size(shape[1:]).numel() // network.config.patch_size**2
+
+
+def _ntk_factor(network: FlagDiT, shape: Shape, settings: SamplingSettings) -> float:
+    """The factor on the rotary base for one latent."""
+    if settings.ntk_factor != "auto":
+        return settings.ntk_factor
+    assert settings.training_shape is not None
+    return max(1.0, count_patches(network, shape) / count_patches(network, (1, *settings.training_shape)))
+
+
+def _base_sequence_length(network: FlagDiT, settings: SamplingSettings) -> int | None:
+    """Tokens of a training sequence, where attention is scaled by it."""
+    if not settings.proportional_attention:
+        return None
+    if settings.base_sequence_length is not None:
+        return settings.base_sequence_length
+    assert settings.training_shape is not None
+    return network.layout.sequence_length((1, *settings.training_shape))
+
+
