@@ -8,7 +8,7 @@ from torch import Tensor
 from flagdit_kernels.backends import Backend, resolve
 from flagdit_kernels.checks import check_segments, check_shape, check_tokens
 from flagdit_kernels.ops.attention import reference
-from flagdit_kernels.segments import are_equal
+from flagdit_kernels.segments import are_equal, wide_dtype
 
 
 @overload
@@ -64,7 +64,8 @@ def attention(
         backend: "auto", "reference" or "triton".
 
     Returns:
-        (L, N, H) in q's dtype; with ``return_lse`` also ``log sum_k exp(scale * q k^T)``, natural, (N, L) float32.
+        (L, N, H) in q's dtype; with ``return_lse`` also ``log sum_k exp(scale * q k^T)``, natural, (N, L) in
+        float32 (float64 for float64 input).
 
     Raises:
         ValueError: a shape that does not fit, or no such backend.
@@ -139,7 +140,7 @@ def _(
     softmax_scale: float,
     segment_scale: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    return q.new_empty(q.shape), q.new_empty(q.shape[1], q.shape[0], dtype=torch.float32)
+    return q.new_empty(q.shape), q.new_empty(q.shape[1], q.shape[0], dtype=wide_dtype(q))
 
 
 @_backward.register_fake

@@ -79,7 +79,7 @@ def forward_with_lse(
     softmax_scale: float,
     segment_scale_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Attention and ``log sum_k exp(scale * q k^T)`` as (N, L) float32, over chunks of queries, computed in float32."""
+    """Attention and ``log sum_k exp(scale * q k^T)`` as (N, L), over chunks of queries, computed in float32."""
     wide = wide_dtype(q_LNH)
     groups = q_LNH.shape[1] // k_LGH.shape[1]
     bounds: list[int] = cu_seqlens.tolist()
@@ -91,7 +91,7 @@ def forward_with_lse(
             scores_NLK = rearrange(q_chunk, "l n h -> n l h") @ k.mT * scale
             lses.append(scores_NLK.logsumexp(-1))
             outputs.append(rearrange(scores_NLK.softmax(-1) @ v, "n l h -> l n h").to(q_LNH.dtype))
-    return torch.cat(outputs), torch.cat(lses, dim=1).to(torch.float32)
+    return torch.cat(outputs), torch.cat(lses, dim=1)
 
 
 def expand_heads(x_KGH: Tensor, groups: int) -> Tensor:

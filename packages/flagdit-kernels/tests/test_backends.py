@@ -1,0 +1,74 @@
+"""Which backend runs, and what is said when the one asked for cannot."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import flagdit_kernels as fk
+from flagdit_kernels import backends
+from flagdit_kernels.backends import resolve
+
+from .cases import CASES, LAYOUTS
+
+
+def test_import_loads_no_triton():
+    """Importing the package, and running an operator on a CPU, leaves triton unimported."""
+    code = (
+        "import sys, torch; before = 'triton' in sys.modules; import flagdit_kernels as fk;"
+        "fk.swiglu(torch.randn(2, 4)); assert before or 'triton' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_triton_on_a_cpu_is_refused(case):
+    """Asking by name for what cannot run is an error that says why, for every operator; never a silent fallback."""
+    inputs = case.inputs(LAYOUTS["ragged"], torch.float32)
+    without_segments = case.operator in ("swiglu", "qk_norm_rope")
+    if without_segments:
+        inputs = {name: value for name, value in inputs.items() if name not in ("cu_seqlens", "max_seqlen")}
+    with pytest.raises(fk.BackendUnavailableError, match=r"cannot run .*(no Triton version|CUDA or ROCm)"):
+        getattr(fk, case.operator)(**inputs, backend="triton")
+    with pytest.raises(ValueError, match="backend must be"):
+        getattr(fk, case.operator)(**inputs, backend="cuda")
+
+
+def test_auto_picks_triton_where_it_can_run(monkeypatch):
+    """On a GPU "auto" is Triton for operators that have it, the reference for others, and for float64."""
+    monkeypatch.setattr(backends, "_TRITON_INSTALLED", True)
+    with FakeTensorMode():
+        x = torch.empty(2, 4, device="cuda")
+        assert resolve("swiglu", "auto", x) == "triton"
+        assert resolve("swiglu", "triton", x) == "triton"
+        assert resolve("swiglu", "reference", x) == "reference"
+        assert resolve("swiglu", "auto", x.double()) == "reference"
+        assert resolve("swiglu", "auto", torch.empty(2, 4)) == "reference"
+        monkeypatch.setitem(backends.OPERATORS, "swiglu", False)
+        assert resolve("swiglu", "auto", x) == "reference"
+        with pytest.raises(fk.BackendUnavailableError, match="no Triton version"):
+            resolve("swiglu", "triton", x)
+
+
+def test_explain(monkeypatch):
+    """One line per operator says which backend runs, and why not Triton."""
+    monkeypatch.setattr(backends, "_TRITON_INSTALLED", False)
+    everything = fk.explain()
+    assert everything.keys() == backends.OPERATORS.keys()
+    assert {choice["backend"] for choice in everything.values()} == {"reference"}
+    assert "pip install" in fk.explain("swiglu", "cuda")["swiglu"]["reason"]
+    monkeypatch.setattr(backends, "_TRITON_INSTALLED", True)
+    assert fk.explain("swiglu", torch.device("cuda", 0))["swiglu"]["backend"] == "triton"
+    with pytest.raises(ValueError, match="no operator 'gelu'"):
+        fk.explain("gelu")
+
+
+def test_table_matches_the_folders():
+    """The table says Triton exactly where an operator's folder has the file."""
+    from pathlib import Path
+
+    folder = Path(backends.__file__).parent / "ops"
+    found = {path.name: (path / "triton.py").exists() for path in folder.iterdir() if (path / "reference.py").exists()}
+    assert found == backends.OPERATORS
