@@ -183,12 +183,12 @@ def _published(hidden_size: int, depth: int) -> dict[str, Any]:
 PRESETS: dict[str, dict[str, Any]] = {
     "nano": {
         "in_channels": 8,
-        "hidden_size": 192,
+        "hidden_size": 160,
         "depth": 8,
-        "num_heads": 4,
-        "num_kv_heads": 4,
-        "ffn_hidden_size": 512,
-        "conditioning_size": 192,
+        "num_heads": 5,
+        "num_kv_heads": 5,
+        "ffn_hidden_size": 448,
+        "conditioning_size": 160,
         "caption_size": 128,
         "caption_pooling": "last",
         "next_frame": "always",

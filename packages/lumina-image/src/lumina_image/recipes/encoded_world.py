@@ -11,13 +11,16 @@ import einops
 import numpy as np
 import torch
 from flagdit_core.training.data import Batch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lumina_image.codec import ImageCodec
 from lumina_image.world import describe, draw, sample_scene
 
+Kind = tuple[int, int, int]
 WORDINGS = 4
+SHARD_PICTURES = 500
 _ENCODED_AT_ONCE = 16
 
 
@@ -28,12 +31,12 @@ class PictureSize:
     Attributes:
         width: In pixels.
         height: In pixels.
-        share: Of the batches, relative to the other sizes'.
+        share: Of a stage's batches, relative to the other sizes'.
     """
 
     width: int
     height: int
-    share: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +46,31 @@ class Stage:
     Attributes:
         steps: Updates in this stage.
         weights: Relative frequencies of pictures with one, two and three objects.
+        sizes: Of the pictures; each batch has one of them.
+        pictures: Different pictures of each number of objects, over all sizes.
     """
 
     steps: int
     weights: tuple[float, float, float]
+    sizes: tuple[PictureSize, ...]
+    pictures: int
+
+
+def stage_at(stages: Sequence[Stage], step: int) -> Stage:
+    """The stage that an update belongs to.
+
+    Args:
+        stages: The curriculum.
+        step: Updates made before this one.
+
+    Returns:
+        Its stage; the last one after the end.
+    """
+    for stage in stages:
+        if step < stage.steps:
+            return stage
+        step -= stage.steps
+    return stages[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +78,16 @@ class Shard:
     """A file of encoded pictures: a pure function of these values and of the codec.
 
     Attributes:
-        size: Of its pictures.
+        width: Of its pictures, in pixels.
+        height: Of its pictures, in pixels.
         num_objects: In each picture.
         index: Among the shards of that size and number of objects.
         pictures: In this shard.
         seed: Of the scenes.
     """
 
-    size: PictureSize
+    width: int
+    height: int
     num_objects: int
     index: int
     pictures: int
@@ -69,8 +95,31 @@ class Shard:
 
     def path(self, folder: Path) -> Path:
         """Where the shard is kept."""
-        size = f"{self.size.width}x{self.size.height}"
-        return folder / f"{size}-{self.num_objects}-{self.pictures}-{self.seed}-{self.index:03d}.safetensors"
+        name = f"{self.width}x{self.height}-{self.num_objects}-{self.pictures}-{self.seed}-{self.index:03d}"
+        return folder / f"{name}.safetensors"
+
+
+def wanted_shards(stages: Sequence[Stage], *, seed: int) -> list[Shard]:
+    """The encoded pictures that a curriculum needs, in the order in which it needs them.
+
+    Args:
+        stages: The curriculum.
+        seed: Of the scenes.
+
+    Returns:
+        Each shard once, also where several stages use it.
+    """
+    shards = dict[Shard, None]()
+    for stage in stages:
+        total = sum(size.share for size in stage.sizes)
+        for size in stage.sizes:
+            pictures = max(1, round(stage.pictures * size.share / total))
+            for number in (number for number in (1, 2, 3) if stage.weights[number - 1]):
+                for index, start in enumerate(range(0, pictures, SHARD_PICTURES)):
+                    count = min(SHARD_PICTURES, pictures - start)
+                    kind = {"width": size.width, "height": size.height, "num_objects": number}
+                    shards[Shard(**kind, index=index, pictures=count, seed=seed)] = None
+    return list(shards)
 
 
 def encode_shards(shards: Sequence[Shard], codec_folder: Path, folder: Path, *, workers: int) -> None:
@@ -94,7 +143,7 @@ def _encode_shard(shard: Shard, codec_folder: Path, folder: Path) -> None:
     """Write one shard: latents in float16, and several wordings of each picture's caption."""
     torch.set_num_threads(1)
     codec = ImageCodec.from_pretrained(codec_folder)
-    width, height = shard.size.width, shard.size.height
+    width, height = shard.width, shard.height
     generator = np.random.default_rng((shard.seed, width, height, shard.num_objects, shard.index))
     latents, captions = [], []
     for start in range(0, shard.pictures, _ENCODED_AT_ONCE):
@@ -114,24 +163,21 @@ class EncodedWorld:
     """Batches of encoded pictures, all of one size within a batch; a ``flagdit_core.training`` batch source.
 
     Args:
-        shards: Encoded before.
-        folder: Where they are kept.
-        sizes: Of the pictures, with their shares.
         stages: The curriculum; the last stage goes on for ever.
+        folder: Where the shards are, encoded before.
+        seed: Of the scenes.
     """
 
-    def __init__(
-        self, shards: Sequence[Shard], folder: Path, sizes: Sequence[PictureSize], stages: Sequence[Stage]
-    ) -> None:
-        self._sizes, self._stages = list(sizes), list(stages)
-        self._latents: dict[tuple[PictureSize, int], Tensor] = {}
-        self._captions: dict[tuple[PictureSize, int], list[list[str]]] = {}
-        for size in sizes:
-            for number in (1, 2, 3):
-                paths = [s.path(folder) for s in shards if s.size == size and s.num_objects == number]
-                if paths:
-                    self._latents[size, number] = torch.cat([load_file(path)["latents"] for path in paths])
-                    self._captions[size, number] = [words for path in paths for words in read_captions(path)]
+    def __init__(self, stages: Sequence[Stage], folder: Path, *, seed: int) -> None:
+        self._stages = list(stages)
+        latents: dict[Kind, list[Tensor]] = {}
+        self._captions: dict[Kind, list[list[str]]] = {}
+        for shard in wanted_shards(stages, seed=seed):
+            kind = (shard.width, shard.height, shard.num_objects)
+            shard_latents, captions = _read_shard(shard.path(folder))
+            latents.setdefault(kind, []).append(shard_latents)
+            self._captions.setdefault(kind, []).extend(captions)
+        self._latents = {kind: torch.cat(parts) for kind, parts in latents.items()}
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
         """The batch of a step, a pure function of the arguments.
@@ -145,36 +191,20 @@ class EncodedWorld:
             Latents (B, C, H, W) float32 and captions.
         """
         generator = np.random.default_rng((seed, step))
-        shares = np.array([size.share for size in self._sizes])
-        size = self._sizes[generator.choice(len(shares), p=shares / shares.sum())]
-        weights = np.array(self._stage(step).weights)
+        stage = stage_at(self._stages, step)
+        shares, weights = np.array([size.share for size in stage.sizes]), np.array(stage.weights)
+        size = stage.sizes[generator.choice(len(shares), p=shares / shares.sum())]
         numbers = 1 + generator.choice(3, size=batch_size, p=weights / weights.sum())
         latents, captions = [], []
         for number in numbers.tolist():
-            index = int(generator.integers(len(self._latents[size, number])))
-            latents.append(self._latents[size, number][index])
-            captions.append(self._captions[size, number][index][int(generator.integers(WORDINGS))])
+            kind = (size.width, size.height, number)
+            index = int(generator.integers(len(self._latents[kind])))
+            latents.append(self._latents[kind][index])
+            captions.append(self._captions[kind][index][int(generator.integers(WORDINGS))])
         return Batch(latents=torch.stack(latents).float(), captions=captions)
 
-    def _stage(self, step: int) -> Stage:
-        for stage in self._stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self._stages[-1]
 
-
-def read_captions(path: Path) -> list[list[str]]:
-    """The wordings of each picture in a shard.
-
-    Args:
-        path: Of the shard.
-
-    Returns:
-        ``WORDINGS`` captions for each picture.
-    """
-    from safetensors import safe_open
-
+def _read_shard(path: Path) -> tuple[Tensor, list[list[str]]]:
+    """Latents, and the wordings of each picture's caption."""
     with safe_open(path, framework="pt") as file:
-        captions: list[list[str]] = json.loads(file.metadata()["captions"])
-    return captions
+        return file.get_tensor("latents"), json.loads(file.metadata()["captions"])

@@ -19,10 +19,17 @@ from lumina_image.codec import ImageCodec
 from lumina_image.contact_sheet import save_contact_sheet
 from lumina_image.modality import MODALITY
 from lumina_image.pipeline import ImagePipeline
-from lumina_image.recipes.encoded_world import EncodedWorld, PictureSize, Shard, Stage, encode_shards
+from lumina_image.recipes.encoded_world import EncodedWorld, PictureSize, Stage, encode_shards, stage_at, wanted_shards
 from lumina_image.world import PictureWorld, describe, sample_scene
 
-_SHARD_PICTURES = 500
+_SMALL = (PictureSize(width=64, height=64),)
+_ANY_ASPECT = (
+    PictureSize(width=128, height=128, share=0.76),
+    PictureSize(width=128, height=96, share=0.06),
+    PictureSize(width=96, height=128, share=0.06),
+    PictureSize(width=160, height=96, share=0.06),
+    PictureSize(width=96, height=160, share=0.06),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +60,7 @@ class NanoRecipe:
         vae: Folder of the VAE; the shipped model's by default.
         model: The network.
         text_encoder: The text encoder; its width is the network's ``caption_size``.
-        sizes: Of the pictures; each batch has one of them.
-        pictures: Encoded pictures of one, two and three objects, over all sizes.
-        stages: Curriculum over the number of objects.
+        stages: Curriculum: small pictures of one object first, then larger ones of any shape, then several objects.
         training: Optimiser, schedule, times and logging; its ``num_steps`` is the sum of the stages'.
         sampling: Defaults of the finished model.
         workers: Processes that encode.
@@ -67,20 +72,13 @@ class NanoRecipe:
     vae: Path = field(default_factory=lambda: MODALITY.models["nano"] / "vae")
     model: FlagDiTConfig = field(default_factory=lambda: FlagDiTConfig.preset("nano"))
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
-    sizes: tuple[PictureSize, ...] = (
-        PictureSize(width=128, height=128, share=0.76),
-        PictureSize(width=128, height=96, share=0.06),
-        PictureSize(width=96, height=128, share=0.06),
-        PictureSize(width=160, height=96, share=0.06),
-        PictureSize(width=96, height=160, share=0.06),
-    )
-    pictures: tuple[int, int, int] = (40_000, 40_000, 20_000)
     stages: tuple[Stage, ...] = (
-        Stage(steps=5000, weights=(1.0, 0.0, 0.0)),
-        Stage(steps=4000, weights=(0.5, 0.4, 0.1)),
+        Stage(steps=6000, weights=(1.0, 0.0, 0.0), sizes=_SMALL, pictures=30_000),
+        Stage(steps=4000, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=24_000),
+        Stage(steps=2500, weights=(0.5, 0.4, 0.1), sizes=_ANY_ASPECT, pictures=24_000),
     )
     training: TrainingConfig = TrainingConfig(
-        num_steps=9000,
+        num_steps=12_500,
         batch_size=64,
         learning_rate=2e-3,
         betas=(0.9, 0.98),
@@ -127,17 +125,22 @@ def nano(config: NanoRecipe, *, resume: bool = False) -> Path:
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
     """
     torch.set_num_threads(config.num_threads)
-    shards = wanted_shards(config)
-    encoded = config.output_dir / "encoded"
-    encode_shards(shards, config.vae, encoded, workers=config.workers)
-    torch.manual_seed(config.training.seed)
+    encoded, seed = config.output_dir / "encoded", config.training.seed
+    encode_shards(wanted_shards(config.stages, seed=seed), config.vae, encoded, workers=config.workers)
+    torch.manual_seed(seed)
     model, text_encoder = FlagDiT(config.model), build_text_encoder(config)
-    source = EncodedWorld(shards, encoded, config.sizes, config.stages)
+    source = EncodedWorld(config.stages, encoded, seed=seed)
     codec = ImageCodec.from_pretrained(config.vae)
+
+    def defaults(step: int) -> dict[str, int]:
+        size = stage_at(config.stages, step).sizes[0]
+        return {"width": size.width, "height": size.height}
 
     def sample(step: int, model: FlagDiT, text_encoder: TextEncoder | None, folder: Path) -> None:
         assert text_encoder is not None
-        components = Components(text_encoder=text_encoder, model=model, codec=codec, sampling=config.sampling)
+        components = Components(
+            text_encoder=text_encoder, model=model, codec=codec, sampling=config.sampling, defaults=defaults(step - 1)
+        )
         draw_and_verify(ImagePipeline(components), step, folder, prompts=config.sampled_prompts)
 
     result = train(model, text_encoder, source, config.training, config.output_dir, resume=resume, sample=sample)
@@ -149,32 +152,10 @@ def nano(config: NanoRecipe, *, resume: bool = False) -> Path:
             model=model.eval().to(torch.bfloat16),
             codec=ImageCodec.from_pretrained(config.vae, dtype=torch.bfloat16),
             sampling=config.sampling,
-            defaults={"height": config.sizes[0].height, "width": config.sizes[0].width},
+            defaults=defaults(result.step),
         )
         ImagePipeline(components).save_pretrained(config.output_dir / "model")
     return config.output_dir / "model"
-
-
-def wanted_shards(config: NanoRecipe) -> list[Shard]:
-    """The encoded pictures that the recipe trains on.
-
-    Args:
-        config: The recipe.
-
-    Returns:
-        Shards in the order in which the curriculum needs them.
-    """
-    total_share = sum(size.share for size in config.sizes)
-    used = [any(stage.weights[number] for stage in config.stages) for number in range(3)]
-    shards = []
-    for number in range(3):
-        for size in config.sizes if used[number] else ():
-            pictures = max(1, round(config.pictures[number] * size.share / total_share))
-            for index, start in enumerate(range(0, pictures, _SHARD_PICTURES)):
-                count = min(_SHARD_PICTURES, pictures - start)
-                seed = config.training.seed
-                shards.append(Shard(size=size, num_objects=number + 1, index=index, pictures=count, seed=seed))
-    return shards
 
 
 def build_text_encoder(config: NanoRecipe) -> TextEncoder:
