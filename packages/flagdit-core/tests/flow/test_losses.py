@@ -42,7 +42,7 @@ def test_losses_by_hand(prediction: flow.Prediction, weighting: flow.Weighting) 
 
 
 @pytest.mark.parametrize("path", flow.PATHS.values(), ids=flow.PATHS)
-@settings(max_examples=20)
+@settings(deadline=None, max_examples=20)
 @given(t=st.lists(st.floats(0.05, 0.95), min_size=2, max_size=2))
 def test_weighted_losses_do_not_depend_on_the_prediction(path: flow.Path, t: list[float]) -> None:
     """One guess, told as velocity, noise, score or data, costs the same under "velocity" and under "likelihood"."""

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flagdit_core.errors import ConfigError, ShapeError
@@ -15,6 +15,7 @@ times = st.floats(0.01, 0.99)
 
 
 @every_path
+@settings(deadline=None)
 @given(t=times)
 def test_derivatives_are_those_of_the_coefficients(path: Path, t: float) -> None:
     """d_alpha and d_sigma equal automatic differentiation of alpha and sigma, and W its definition."""
@@ -51,6 +52,7 @@ def test_vp_sigma_keeps_its_digits_near_data() -> None:
 
 
 @every_path
+@settings(deadline=None)
 @given(t=times)
 def test_target_is_the_derivative_of_the_interpolation(path: Path, t: float) -> None:
     """dx_t/dt by central differences is the target velocity."""

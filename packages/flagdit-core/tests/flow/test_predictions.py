@@ -51,7 +51,7 @@ def truth(path: Path, t: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
 
 @every_path
 @pytest.mark.parametrize(("source", "target"), list(product(CONVERT, CONVERT)))
-@settings(max_examples=20)
+@settings(deadline=None, max_examples=20)
 @given(t=one_time | batch_of_times)
 def test_every_conversion_is_right(path: Path, source: Prediction, target: str, t: Tensor) -> None:
     """Any of the four gives any other, at t scalar and (B,); so each conversion is the inverse of its opposite."""
@@ -62,6 +62,7 @@ def test_every_conversion_is_right(path: Path, source: Prediction, target: str, 
 
 
 @every_path
+@settings(deadline=None, max_examples=20)
 @given(t=batch_of_times)
 def test_velocity_is_mean_plus_variance_times_score(path: Path, t: Tensor) -> None:
     """The two drift terms put together give the velocity."""

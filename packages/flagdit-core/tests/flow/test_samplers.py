@@ -91,13 +91,13 @@ def test_invert_is_the_sampler_over_reversed_times() -> None:
 
 @every_sampler
 def test_half_precision_state_sees_exact_times(name: str) -> None:
-    """With a bfloat16 state the velocity gets it in bfloat16, and 1 / 7 as float32; the result is bfloat16."""
+    """The velocity gets a bfloat16 state and 1 / 7 in float32; a float32 velocity leaves the state bfloat16."""
     seen = []
 
     def velocity(x: Tensor, t: Tensor) -> Tensor:
         assert (x.dtype, t.dtype, t.ndim) == (torch.bfloat16, torch.float32, 0)
         seen.append(float(t))
-        return torch.ones_like(x)
+        return torch.ones(x.shape)
 
     result = SAMPLERS[name].function(velocity, torch.zeros(2, dtype=torch.bfloat16), torch.tensor([1 / 7, 0.5]))
     assert seen[0] == torch.tensor(1 / 7).item()
@@ -197,6 +197,13 @@ def test_dopri5_can_be_kept_inside_its_interval(first: float, last: float) -> No
     assert min(reached[True]) >= 0
     assert max(reached[True]) <= 1
     assert min(reached[False]) < 0 or max(reached[False]) > 1
+
+
+def test_dopri5_keeps_its_first_trial_inside() -> None:
+    """A velocity so small that the solver's first trial would leap to t = 10 is not asked for beyond the end."""
+    seen: list[float] = []
+    dopri5(lambda x, t: seen.append(float(t)) or 1e-3 * x, START, linear_times(1), stop_at_end=True)
+    assert max(seen) <= 1
 
 
 def test_dopri5_reports_each_accepted_step() -> None:

@@ -53,6 +53,31 @@ def test_marginals_are_kept(diffusion: str, path: flow.Path, method: str) -> Non
     assert float(draws.std()) == pytest.approx(STD, abs=0.02)
 
 
+def test_marginals_are_kept_under_a_time_shift() -> None:
+    """Shifted steps still end where the last step begins."""
+    sde = flow.SDE(diffusion="sigma", last_step="tweedie", last_step_size=0.01)
+    first, last = sde.interval()
+    generator = torch.Generator().manual_seed(0)
+    draws = flow.stochastic_heun(
+        gaussian_velocity(sde.path),
+        torch.randn(20_000, generator=generator),
+        flow.linear_times(200, shift=4.0, start=first, end=last),
+        sde=sde,
+        noise=lambda step: torch.randn(20_000, generator=generator),
+    )
+    assert float(draws.mean()) == pytest.approx(MEAN, abs=0.02)
+    assert float(draws.std()) == pytest.approx(STD, abs=0.02)
+
+
+@pytest.mark.parametrize(("method", "solver"), [("euler-maruyama", "euler"), ("heun", "heun")])
+def test_without_diffusion_it_is_the_ode_sampler(method: str, solver: str) -> None:
+    """As w goes to zero the steps become those of the solver of the same name."""
+    sde = flow.SDE(norm=1e-12, diffusion="sigma", last_step="none")
+    times, velocity, x = flow.linear_times(4, end=0.9), gaussian_velocity(sde.path), torch.tensor([0.3, -1.0])
+    got = flow.get_sde_sampler(method)(velocity, x, times, sde=sde, noise=lambda step: torch.zeros(2))
+    torch.testing.assert_close(got, flow.get_sampler(solver).function(velocity, x, times))
+
+
 def test_noise_is_really_added() -> None:
     """The result depends on the noise: started from one point, draws spread."""
     sde = flow.SDE(diffusion="sigma")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from flagdit_core.errors import ConfigError
@@ -13,6 +13,7 @@ from flagdit_core.flow import TimestepDistribution, linear_times, sample_timeste
 factors = st.floats(0.05, 20)
 
 
+@settings(deadline=None)
 @given(t=st.floats(0, 1), first=factors, second=factors)
 def test_shifts_compose_by_multiplication(t: float, first: float, second: float) -> None:
     """Shift f after g is shift f g: so 1 is the identity and 1 / f the inverse; 0 and 1 stay."""
@@ -21,6 +22,7 @@ def test_shifts_compose_by_multiplication(t: float, first: float, second: float)
     assert (time_shift(0.0, first), time_shift(1.0, first)) == (0.0, 1.0)
 
 
+@settings(deadline=None)
 @given(num_steps=st.integers(1, 200), shift=factors)
 def test_times_rise_from_noise_to_data(num_steps: int, shift: float) -> None:
     """There is one time more than steps, they strictly increase from 0 to 1, and reversed ends give them reversed."""
@@ -30,6 +32,18 @@ def test_times_rise_from_noise_to_data(num_steps: int, shift: float) -> None:
     assert (times[0], times[-1]) == (0, 1)
     assert (times.diff() > 0).all()
     torch.testing.assert_close(linear_times(num_steps, shift=shift, start=1.0, end=0.0), times.flip(0))
+
+
+@settings(deadline=None)
+@given(ends=st.tuples(st.floats(0, 1), st.floats(0, 1)), shift=factors)
+def test_ends_are_where_they_were_asked_for(ends: tuple[float, float], shift: float) -> None:
+    """Under any shift the times begin and end as asked, and unshifted they are evenly spaced."""
+    start, end = ends
+    assume(abs(start - end) > 0.05)
+    times = linear_times(5, shift=shift, start=start, end=end)
+    torch.testing.assert_close(times[[0, -1]], torch.tensor([start, end]), rtol=0, atol=0)
+    steps = time_shift(times.double(), 1 / shift).diff()
+    torch.testing.assert_close(steps, steps[:1].expand(5), rtol=1e-3, atol=1e-5)
 
 
 def test_shift_puts_times_near_noise() -> None:

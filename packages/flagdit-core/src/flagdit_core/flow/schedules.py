@@ -31,21 +31,21 @@ def time_shift(t: Time, factor: float) -> Time:
         >>> time_shift(0.5, 4.0)
         0.2
     """
-    if not 0 < factor < math.inf:
-        raise ConfigError(f"expected a time shift above 0, got {factor}; 1 leaves times as they are")
+    _check_factor(factor)
     return t / (t + factor * (1 - t))  # exactly 1 at t = 1
 
 
 def linear_times(num_steps: int, *, shift: float = 1.0, start: float = 0.0, end: float = 1.0) -> Tensor:
-    """``num_steps + 1`` evenly spaced times from start to end, then shifted.
+    """``num_steps + 1`` times from start to end, evenly spaced before the time shift.
 
     The Lumina-T2X authors' ``num_sampling_steps`` counts *points*: their 60 is ``num_steps=59`` here.
 
     Args:
         num_steps: Steps between the times, >= 1.
         shift: Time shift factor f > 0 of ``time_shift``; the authors sample with 4 at 1024 x 1024.
-        start: First time before the shift, in [0, 1].
-        end: Last time before the shift, in [0, 1]; below start, the times decrease (inversion).
+        start: First time, in [0, 1]. The shift moves only what lies between the ends, so a run of part of the way
+            visits times of the whole one's curve.
+        end: Last time, in [0, 1]; below start, the times decrease (inversion).
 
     Returns:
         (num_steps + 1,) float32, strictly monotone.
@@ -61,8 +61,16 @@ def linear_times(num_steps: int, *, shift: float = 1.0, start: float = 0.0, end:
         raise ConfigError(f"expected at least one step, got {num_steps!r}")
     if not (0 <= start <= 1 and 0 <= end <= 1) or start == end:
         raise ConfigError(f"expected two different times in [0, 1], got start={start} and end={end}")
-    times = time_shift(torch.linspace(start, end, num_steps + 1, dtype=torch.float64), shift).float()
+    _check_factor(shift)
+    even = torch.linspace(time_shift(start, 1 / shift), time_shift(end, 1 / shift), num_steps + 1, dtype=torch.float64)
+    times = time_shift(even, shift).float()
+    times[0], times[-1] = start, end
     steps = times.diff() if end > start else -times.diff()
     if not bool((steps > 0).all()):
         raise ConfigError(f"{num_steps} steps with shift {shift} fall together in float32; use fewer or a milder shift")
     return times
+
+
+def _check_factor(factor: float) -> None:
+    if not 0 < factor < math.inf:
+        raise ConfigError(f"expected a time shift above 0, got {factor}; 1 leaves times as they are")
