@@ -24,7 +24,7 @@ def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder:
         tokenizer: Its tokenizer.
         folder: Made if missing.
     """
-    with _no_progress_bars():
+    with _quietly():
         model.save_pretrained(folder / MODEL)
     tokenizer.save_pretrained(folder / TOKENIZER)
 
@@ -54,7 +54,7 @@ def _load_model(folder: Path, dtype: torch.dtype | None) -> "PreTrainedModel":
         config.use_cache = False  # keys and values are for generating text, which is not done here
         # plain AutoModel would give T5 with its decoder; the text-encoding classes do not list decoders
         is_encoder = type(config) in AutoModelForTextEncoding._model_mapping
-        with _no_progress_bars():
+        with _quietly():
             model, loading = (AutoModelForTextEncoding if is_encoder else AutoModel).from_pretrained(
                 folder,
                 config=config,
@@ -62,14 +62,16 @@ def _load_model(folder: Path, dtype: torch.dtype | None) -> "PreTrainedModel":
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # listed, and refused below
             )
     except Exception as error:  # transformers and safetensors raise many kinds for a damaged folder
         for path in files:
             read_safetensors(path)  # says it best, if that is what is damaged
         raise CheckpointError(f"cannot read the text encoder in {folder}: {_first_line(error)}") from error
-    wrong = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
-    if wrong:
-        raise CheckpointError(f"{folder} lacks {len(wrong)} of its model's weights, first {wrong[0]}: copy it again")
+    if missing := sorted(loading["missing_keys"]):
+        raise CheckpointError(f"{folder} lacks {len(missing)} weights, first {missing[0]}: copy it again")
+    if odd := sorted(str(key) for key in loading["mismatched_keys"]):
+        raise CheckpointError(f"{folder}: {len(odd)} weights do not fit config.json, first {odd[0]}: copy it again")
     return model
 
 
@@ -96,16 +98,18 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep transformers' bars off the screen; they are the program's business, not a library's."""
+def _quietly() -> Iterator[None]:
+    """Keep transformers' bars and reports off the screen: what is wrong is raised by us."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
-        if shown:
+        logging.set_verbosity(verbosity)
+        if bars:
             logging.enable_progress_bar()
 
 
