@@ -18,16 +18,24 @@ class Codec(Protocol):
     """
 
     @property
-    def latent_channels(self) -> int: ...
+    def latent_channels(self) -> int:
+        """C of a latent."""
+        ...
 
     @property
-    def stride(self) -> tuple[int, int, int]: ...
+    def stride(self) -> tuple[int, int, int]:
+        """Media elements per latent element along (time, height, width)."""
+        ...
 
     @property
-    def scale(self) -> float: ...
+    def scale(self) -> float:
+        """Factor that gives latents about unit variance."""
+        ...
 
     @property
-    def shift(self) -> float: ...
+    def shift(self) -> float:
+        """Mean of the raw latents."""
+        ...
 
     def encode(self, media: Tensor) -> Tensor:
         """Scaled latents of a batch of media, whose values lie in [-1, 1]."""

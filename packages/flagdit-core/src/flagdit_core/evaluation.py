@@ -99,7 +99,10 @@ class Evaluation:
         for category, rates in self.by_category_and_check.items():
             rows += [(f"{category}: {name}", rate) for name, rate in rates.items()]
         width = max(len(name) for name, _ in rows)
-        lines = [f"| {'':{width}} | passed | of   | rate    | 95 % interval   |", f"|-{'-' * width}-|-------:|-----:|--------:|-----------------|"]
+        lines = [
+            f"| {'':{width}} | passed | of   | rate    | 95 % interval   |",
+            f"|-{'-' * width}-|-------:|-----:|--------:|-----------------|",
+        ]
         for name, rate in rows:
             low, high = rate.interval
             lines.append(

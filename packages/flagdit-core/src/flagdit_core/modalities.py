@@ -113,7 +113,7 @@ def _remedy(distribution: str) -> str:
     return f"whose installed release {version} cannot make any yet: pip install --upgrade {distribution}"
 
 
-def load_object(path: str) -> Any:  # noqa: ANN401 - whatever the path leads to
+def load_object(path: str) -> Any:
     """The object that ``"package.module:name"`` leads to.
 
     Args:

@@ -39,7 +39,7 @@ def check_image_file(path: Path, *, width: int, height: int) -> None:
     kind = _format(path)
     if max(width, height) > _LONGEST_SIDE[kind]:
         raise ShapeError(
-            f"{path}: a side of a {kind} picture is at most {_LONGEST_SIDE[kind]} pixels, got {width}x{height}; use .png"
+            f"{path}: {kind} files hold at most {_LONGEST_SIDE[kind]} pixels a side, got {width}x{height}; use .png"
         )
 
 

@@ -149,8 +149,8 @@ class ImagePipeline:
             guidance_scale: Classifier-free guidance weight; 1 is none.
             num_images_per_prompt: Pictures for each prompt.
             seed: One seed for all prompts, or one for each; None draws one for each prompt, which the report tells.
-            first_image_index: Number of the first picture under its seed: 3 with one picture per prompt gives the fourth
-                of four alone.
+            first_image_index: Number of the first picture under its seed: 3 with one picture per prompt gives the
+                fourth of four alone.
             latents: (N, C, H / stride, W / stride) starting points at t = 0, instead of noise from a seed.
             output_type: "pil", "np", "pt" or "latent".
             callback_on_step_end: Called as ``(pipeline, step index, time, {"latents": (N, C, h, w)})`` after each step,
@@ -220,7 +220,9 @@ class ImagePipeline:
             return ImageOutput(images=self._decode(final_NCHW, output_type), latents=final_NCHW, report=report)
 
     @torch.no_grad()
-    def _decode(self, latents_NCHW: Tensor, output_type: OutputType) -> list[Image.Image] | NDArray[np.float32] | Tensor:
+    def _decode(
+        self, latents_NCHW: Tensor, output_type: OutputType
+    ) -> list[Image.Image] | NDArray[np.float32] | Tensor:
         """Latents as what the caller asked for."""
         if output_type == "latent":
             return latents_NCHW

@@ -114,9 +114,12 @@ def evaluate(
 def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The authors' folder or weights file.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to make, or a .safetensors file.")],
-    family: Annotated[str | None, typer.Option(help="t2i, imagenet, audio or music; told from the names if left out.")] = None,
+    family: Annotated[
+        str | None, typer.Option(help="t2i, imagenet, audio or music; told from the names if left out.")
+    ] = None,
     config: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Arguments of the authors' constructor, or a file that holds them.")
+        str | None,
+        typer.Option(metavar="JSON", help="Arguments of the authors' constructor, or a file that holds them."),
     ] = None,
 ) -> None:
     """Convert the authors' weights to a folder of ours, or pickled weights (.pth) to a .safetensors file."""

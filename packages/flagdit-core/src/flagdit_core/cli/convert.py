@@ -28,7 +28,9 @@ def run_convert(source: Path, target: Path, *, family: str | None, config: str |
         raise OutputError(f"{target} is already there; choose another name or remove it first")
     if target.suffix == _TENSOR_FILE:
         if family is not None or config is not None:
-            raise ConfigError("--family and --config are for making a model folder; leave them out for a .safetensors file")
+            raise ConfigError(
+                "--family and --config are for making a model folder; leave them out for a .safetensors file"
+            )
         _convert_file(source, target)
     else:
         _convert_model(source, target, family, _read_config(config))
@@ -43,7 +45,9 @@ def _convert_file(source: Path, target: Path) -> None:
     check_output(target)
     shards, _ = read(source)
     if len(shards) > 1:
-        raise ConfigError(f"{source} has {len(shards)} tensor-parallel shards; convert it to a folder, which joins them")
+        raise ConfigError(
+            f"{source} has {len(shards)} tensor-parallel shards; convert it to a folder, which joins them"
+        )
     tensors = {name: tensor.clone().contiguous() for name, tensor in shards[0].items()}
     with atomic_file(target) as temporary:
         save_file(tensors, temporary)
@@ -58,7 +62,9 @@ def _convert_model(source: Path, target: Path, family: str | None, config: dict[
     model, report = load_with_report(source, family=family, config=config)  # type: ignore[arg-type]
     print(report)
     if not report.complete:
-        raise CheckpointError(f"{source} does not fit: {len(report.missing)} missing, {len(report.unexpected)} unexpected")
+        raise CheckpointError(
+            f"{source} does not fit: {len(report.missing)} missing, {len(report.unexpected)} unexpected"
+        )
     with atomic_folder(target) as temporary:
         model.save_pretrained(temporary)
     print(f"{target}: {sum(parameter.numel() for parameter in model.parameters()):,} parameters")

@@ -34,7 +34,9 @@ def pick_device(name: str | None) -> "torch.device":
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BackendUnavailableError(f"device {name!r} is not available here; leave --device out, or use cpu") from error
+        raise BackendUnavailableError(
+            f"device {name!r} is not available here; leave --device out, or use cpu"
+        ) from error
     return device
 
 

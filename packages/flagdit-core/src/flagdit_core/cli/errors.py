@@ -4,6 +4,7 @@ import sys
 import traceback
 
 from flagdit_core.errors import (
+    BackendUnavailableError,
     CheckpointError,
     CodecError,
     ConfigError,
@@ -20,6 +21,7 @@ FAILURE = 1
 INTERRUPTED = 130
 # Out of memory too: what was asked for is too large for this device, and the user can ask for less.
 _WRONG_INPUT_ERRORS = (
+    BackendUnavailableError,
     CheckpointError,
     CodecError,
     ConfigError,

@@ -64,7 +64,8 @@ def run_eval(options: EvalOptions) -> None:
     pipeline = load_object(modality.pipeline).from_pretrained(
         folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
     )
-    generate, kept = load_object(modality.generate), []
+    generate = load_object(modality.generate)
+    kept: list[Any] = []
 
     def make(prompts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
         request = GenerationRequest(prompts=prompts, seeds=seeds, settings=settings, progress=False)
@@ -95,6 +96,6 @@ def run_eval(options: EvalOptions) -> None:
         }
         write_json(origin | evaluation.as_dict(), options.output)
         print(options.output)
-    if options.sheet is not None:
+    if options.sheet is not None and modality.contact_sheet is not None:
         load_object(modality.contact_sheet)(kept, options.sheet)
         print(options.sheet)

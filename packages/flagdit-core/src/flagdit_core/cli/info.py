@@ -42,6 +42,7 @@ def run_info(target: str | None) -> None:
 def _show_installation() -> None:
     """Versions, modalities and kernels."""
     import torch
+
     from flagdit_kernels import explain
 
     print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
@@ -51,7 +52,8 @@ def _show_installation() -> None:
         except importlib.metadata.PackageNotFoundError:
             print(f"{name} not installed")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(f"\ndevice {torch.cuda.get_device_name() if device.type == 'cuda' else f'cpu, {torch.get_num_threads()} threads'}")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"\ndevice {device}: {name}")
     for operator, choice in explain(device=device).items():
         print(f"  {operator}: {choice['backend']} ({choice['reason']})")
     for modality in installed_modalities().values():

@@ -35,7 +35,9 @@ def find_model(name: str, modality_name: str | None = None) -> tuple[Modality, P
 
     modalities = installed_modalities()
     if modality_name is not None and modality_name not in modalities:
-        raise ConfigError(f"no modality {modality_name!r} is installed; installed are {', '.join(modalities) or 'none'}")
+        raise ConfigError(
+            f"no modality {modality_name!r} is installed; installed are {', '.join(modalities) or 'none'}"
+        )
     candidates = [entry for entry in modalities.values() if modality_name in (None, entry.name)]
     shipped = {f"{entry.name}/{model}": (entry, path) for entry in candidates for model, path in entry.models.items()}
     matches = [key for key in shipped if name in (key, key.partition("/")[2])]
@@ -49,7 +51,9 @@ def find_model(name: str, modality_name: str | None = None) -> tuple[Modality, P
     for entry in candidates:
         if entry.pipeline.rpartition(":")[2] == class_name:
             return entry, folder
-    raise CheckpointError(f"{folder} holds a {class_name}, which none of the installed modalities runs: {', '.join(modalities)}")
+    raise CheckpointError(
+        f"{folder} holds a {class_name}, which none of the installed modalities runs: {', '.join(modalities)}"
+    )
 
 
 def pipeline_settings(
@@ -72,8 +76,9 @@ def pipeline_settings(
         ConfigError: A value is out of range.
     """
     from flagdit_core.pipeline import SamplingSettings, read_model_index
+    from flagdit_core.pipeline.folder import index_section
 
-    settings = SamplingSettings.from_dict(read_model_index(folder).get("sampling", {})).replace(
+    settings = SamplingSettings.from_dict(index_section(folder, read_model_index(folder), "sampling")).replace(
         num_inference_steps=steps, guidance_scale=guidance, solver=solver
     )
     return apply_overrides(settings, overrides)
@@ -85,5 +90,7 @@ def _recipe_folder(name: str) -> Path:
     if not isinstance(output_dir, Path):
         raise ConfigError(f"recipe {name} has no output_dir, so its model cannot be found; give the model's folder")
     if not output_dir.is_dir():
-        raise CheckpointError(f"recipe {name} has not been run here: there is no {output_dir}; run: lumina train {name}")
+        raise CheckpointError(
+            f"recipe {name} has not been run here: there is no {output_dir}; run: lumina train {name}"
+        )
     return output_dir / _RECIPE_MODEL if (output_dir / _RECIPE_MODEL).is_dir() else output_dir

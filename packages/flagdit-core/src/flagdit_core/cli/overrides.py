@@ -69,7 +69,9 @@ def _replaced(config: Config, tree: _Tree, prefix: str) -> Config:
             changes[name] = _replaced(present, value, f"{prefix}{name}.")
         elif is_dataclass(present):
             inner = ", ".join(field.name for field in fields(present))
-            raise ConfigError(f"{prefix + name} has fields; set one of them, as in {prefix}{name}.{inner.split(',')[0]}={value}")
+            raise ConfigError(
+                f"{prefix + name} has fields; set one of them, as in {prefix}{name}.{inner.split(',')[0]}={value}"
+            )
         else:
             changes[name] = _convert(value, hints[name], prefix + name)
     try:
@@ -80,7 +82,7 @@ def _replaced(config: Config, tree: _Tree, prefix: str) -> Config:
         raise ConfigError(f"{type(config).__name__}: {error}") from error
 
 
-def _convert(text: str, hint: Any, name: str) -> Any:  # noqa: ANN401 - a field may have any type
+def _convert(text: str, hint: Any, name: str) -> Any:
     """The value that ``text`` spells for a field of that type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -109,7 +111,7 @@ def _convert(text: str, hint: Any, name: str) -> Any:  # noqa: ANN401 - a field 
     raise ConfigError(f"{name} must be {_spell(hint)}, got {text!r}")
 
 
-def _convert_union(text: str, members: tuple[Any, ...], name: str) -> Any:  # noqa: ANN401
+def _convert_union(text: str, members: tuple[Any, ...], name: str) -> Any:
     """The first member, tried from the narrowest to the widest, that the text fits."""
     order = [type(None), int, float, bool, Path, str]
     ranked = sorted(members, key=lambda member: order.index(member) if member in order else -1)
@@ -134,7 +136,7 @@ def _convert_tuple(text: str, arguments: tuple[Any, ...], name: str) -> tuple[An
     return tuple(_convert(item, hint, name) for item, hint in zip(items, arguments, strict=True))
 
 
-def _spell(hint: Any) -> str:  # noqa: ANN401
+def _spell(hint: Any) -> str:
     """A type in words."""
     if hint is type(None):
         return "none"

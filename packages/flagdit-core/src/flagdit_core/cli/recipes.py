@@ -62,8 +62,11 @@ def find_recipe(name: str) -> Recipe:
     if not (isinstance(config_class, type) and is_dataclass(config_class)):
         raise ConfigError(f"{name} is no recipe: its first parameter must be annotated with a dataclass")
     try:
-        default = config_class()
+        given = parameters[0].default
+        default = config_class() if given is inspect.Parameter.empty else given
     except TypeError as error:
-        raise ConfigError(f"{name} is no recipe: {config_class.__name__} needs a default for each field ({error})") from error
+        raise ConfigError(
+            f"{name} is no recipe: {config_class.__name__} needs a default for each field ({error})"
+        ) from error
     resumes = any(parameter.name == "resume" for parameter in parameters[1:])
     return Recipe(name=name, function=function, default=default, resumes=resumes)

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import torch
 
-from flagdit_core.errors import CheckpointError, ConfigError
 from flagdit_core.codec import Codec
+from flagdit_core.errors import CheckpointError, ConfigError
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.output import atomic_folder
-from flagdit_core.pipeline.folder import MODEL_INDEX, check_folder, read_model_index
+from flagdit_core.pipeline.folder import MODEL_INDEX, check_folder, index_section, read_model_index
 from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.text_encoder import TextEncoder, TextEncodingConfig
 
@@ -46,7 +46,8 @@ class Components:
             )
         if config.in_channels != self.codec.latent_channels:
             raise ConfigError(
-                f"the network reads latents of {config.in_channels} channels, but the codec gives {self.codec.latent_channels}"
+                f"the network reads latents of {config.in_channels} channels, "
+                f"but the codec gives {self.codec.latent_channels}"
             )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
@@ -120,17 +121,15 @@ def load_components(
     index = read_model_index(folder, class_name=class_name)
     check_folder(folder, index)
     try:
-        text_encoding = TextEncodingConfig.from_dict(index["text_encoding"])
-        sampling = SamplingSettings.from_dict(index["sampling"])
+        text_encoding = TextEncodingConfig.from_dict(index_section(folder, index, "text_encoding"))
+        sampling = SamplingSettings.from_dict(index_section(folder, index, "sampling"))
         return Components(
             text_encoder=TextEncoder.from_pretrained(folder, text_encoding, dtype=dtype),
             model=FlagDiT.from_pretrained(folder / "transformer", dtype=dtype),
             codec=load_codec(folder / "vae"),
             sampling=sampling,
-            defaults=index.get("defaults", {}),
+            defaults=index_section(folder, index, "defaults"),
         ).to(device)
-    except KeyError as error:
-        raise CheckpointError(f"{folder / MODEL_INDEX} is incomplete: it has no {error}; get it anew") from error
     except ConfigError as error:
         raise CheckpointError(f"{folder} cannot be used: {error}") from error
 

@@ -36,6 +36,26 @@ def read_model_index(folder: Path, *, class_name: str | None = None) -> dict[str
     return index
 
 
+def index_section(folder: Path, index: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """One mapping inside a model index.
+
+    Args:
+        folder: Named in errors.
+        index: Its model index.
+        name: Such as "sampling".
+
+    Returns:
+        The mapping.
+
+    Raises:
+        CheckpointError: It is not there or not a mapping.
+    """
+    section = index.get(name)
+    if not isinstance(section, dict):
+        raise CheckpointError(f"{folder / MODEL_INDEX} is incomplete: {name!r} must be a JSON object, got {section!r}")
+    return section
+
+
 def component_names(index: Mapping[str, Any]) -> list[str]:
     """The sub-folders that an index promises: its entries of the form ``name: [library, class]``."""
     return [
@@ -59,7 +79,9 @@ def check_folder(folder: Path, index: Mapping[str, Any]) -> None:
     for name in component_names(index):
         component = folder / name
         if not component.is_dir():
-            raise CheckpointError(f"{folder} is incomplete: {MODEL_INDEX} promises {name}/, which is missing; get it anew")
+            raise CheckpointError(
+                f"{folder} is incomplete: {MODEL_INDEX} promises {name}/, which is missing; get it anew"
+            )
         for path in sorted(component.rglob("*")):
             if path.is_file():
                 _check_no_pointer(path)
@@ -87,7 +109,7 @@ def check_weights(component: Path) -> None:
         pickles = sorted(path.name for path in component.iterdir() if path.suffix in _PICKLES)
         if pickles:
             raise CheckpointError(
-                f"{component} holds its weights as a pickle ({pickles[0]}), which could run any code and is never read; "
+                f"{component} holds its weights as a pickle ({pickles[0]}), which could run code and is never read; "
                 "convert it to safetensors with: lumina convert"
             )
         raise CheckpointError(f"{component} is incomplete: it has no *.safetensors file; get it anew")
@@ -131,7 +153,9 @@ def _check_no_pointer(path: Path) -> None:
     """Refuse the text file that git leaves where git-lfs did not run."""
     with path.open("rb") as file:
         if file.read(len(_LFS_HEAD)) == _LFS_HEAD:
-            raise CheckpointError(f"{path} is a git-lfs pointer and not the file itself: run `git lfs pull` in its repository")
+            raise CheckpointError(
+                f"{path} is a git-lfs pointer and not the file itself: run `git lfs pull` in its repository"
+            )
 
 
 def _read_json_object(path: Path, otherwise: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from flagdit_kernels import explain
 from torch import Tensor
 from tqdm import tqdm
 
@@ -16,6 +15,7 @@ from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.pipeline.solve import solve
 from flagdit_core.pipeline.velocity import GuidedVelocity, Shape, count_patches
 from flagdit_core.report import Report
+from flagdit_kernels import explain
 
 StepCallback = Callable[[int, float, list[Tensor]], None]
 
@@ -82,7 +82,9 @@ def generate_latents(
         each = zip(shapes, seeds, indices, strict=True)
         return _flatten([step_noise(shape, seed=seed, index=index, step=step) for shape, seed, index in each])
 
-    with tqdm(total=settings.num_inference_steps, disable=None if progress is None else not progress, leave=False) as bar:
+    with tqdm(
+        total=settings.num_inference_steps, disable=None if progress is None else not progress, leave=False
+    ) as bar:
 
         def after_step(step: int, t: float, x: Tensor) -> None:
             bar.update()
@@ -142,4 +144,4 @@ def _flatten(latents: Sequence[Tensor]) -> Tensor:
 
 def _unflatten(x: Tensor, sizes: Sequence[int], shapes: Sequence[Shape]) -> list[Tensor]:
     """The latents of a vector."""
-    return [piece.view(shape) for piece, shape in zip(x.split(list(sizes)), shapes, strict=True)]
+    return [piece.view(shape) for piece, shape in zip(torch.split(x, list(sizes)), shapes, strict=True)]

@@ -96,7 +96,7 @@ class SamplingSettings:
         """The process that a stochastic solver follows."""
         return SDE(diffusion=self.diffusion, norm=self.diffusion_norm, last_step=self.last_step)
 
-    def replace(self, **changes: Any) -> Self:  # noqa: ANN401 - each field has its own type
+    def replace(self, **changes: Any) -> Self:
         """The same settings with some changed; a change of None keeps the present value.
 
         Args:
@@ -126,7 +126,10 @@ class SamplingSettings:
             ConfigError: A name is unknown or a value out of its range.
         """
         _check_names(values)
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as a JSON-ready mapping."""
@@ -144,7 +147,9 @@ def _positive_int(name: str, value: object) -> None:
         raise ConfigError(f"{name} must be a positive integer, got {value!r}")
 
 
-def _number(name: str, value: object, low: float = -math.inf, high: float = math.inf, *, above: float | None = None) -> None:
+def _number(
+    name: str, value: object, low: float = -math.inf, high: float = math.inf, *, above: float | None = None
+) -> None:
     """Refuse what is not a finite number in [low, high], or not above a bound."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if is_number and low <= value <= high and (above is None or value > above):  # type: ignore[operator]

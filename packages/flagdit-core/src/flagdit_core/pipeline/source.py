@@ -7,7 +7,17 @@ from pathlib import Path
 from flagdit_core.errors import CheckpointError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SAFE_FILES = ("*.json", "*.safetensors", "*.txt", "*.md", "*.model", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.model")
+_SAFE_FILES = (
+    "*.json",
+    "*.safetensors",
+    "*.txt",
+    "*.md",
+    "*.model",
+    "**/*.json",
+    "**/*.safetensors",
+    "**/*.txt",
+    "**/*.model",
+)
 
 
 def resolve_model(model: str | Path, shipped: Mapping[str, Path]) -> Path:
@@ -21,7 +31,7 @@ def resolve_model(model: str | Path, shipped: Mapping[str, Path]) -> Path:
         A folder that exists.
 
     Raises:
-        CheckpointError: There is no such folder, the name is unknown, or the hub cannot be reached or has no such model.
+        CheckpointError: There is no such folder, the name is unknown, or the hub cannot be reached or lacks it.
     """
     if isinstance(model, str) and model in shipped:
         folder = shipped[model]
@@ -29,13 +39,13 @@ def resolve_model(model: str | Path, shipped: Mapping[str, Path]) -> Path:
             raise CheckpointError(f"model {model!r} is not part of this installation: {folder} is missing")
         return folder
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model != "" and path.is_dir():
         return path
-    if path.exists():
+    if path.is_file():
         raise CheckpointError(f"{model} is a file; expected a model folder")
     name = str(model)
     if isinstance(model, Path) or _looks_like_path(name, path):
-        raise CheckpointError(f"there is no model folder {model}")
+        raise CheckpointError(f"there is no model folder {name!r}")
     if _HUB_ID.fullmatch(name):
         return _fetch(name)
     known = ", ".join(sorted(shipped)) or "none is shipped"

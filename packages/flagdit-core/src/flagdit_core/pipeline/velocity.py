@@ -62,8 +62,9 @@ class GuidedVelocity:
             channels=settings.guidance_channels,
         )
 
-    def __call__(self, latents: list[Tensor], t: Tensor) -> Latents:
-        return self._guided(latents, t)
+    def __call__(self, latents: list[Tensor], t: Tensor) -> list[Tensor]:
+        """The guided velocity of N latents at time t."""
+        return list(self._guided(latents, t))
 
     def _conditional(self, latents: Latents, t: Tensor) -> list[Tensor]:
         return self._evaluate(list(latents), t)
@@ -121,5 +122,3 @@ def _base_sequence_length(network: FlagDiT, settings: SamplingSettings) -> int |
         return settings.base_sequence_length
     assert settings.training_shape is not None
     return network.layout.sequence_length((1, *settings.training_shape))
-
-

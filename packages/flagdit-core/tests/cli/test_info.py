@@ -1,0 +1,40 @@
+"""``lumina info`` says what is installed, what a model is and what a file was made with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flagdit_core.cli import main
+from flagdit_core.modalities import Modality
+from flagdit_core.pipeline import Components
+
+
+def test_installation(toy_modality: Modality, capsys: pytest.CaptureFixture[str]) -> None:
+    """Versions, modalities with their endings, and a reason for each kernel."""
+    assert main(["info"]) == 0
+    output = capsys.readouterr().out
+    assert "flagdit-core 0." in output and "toy: .toy" in output and "models: nano" in output
+    assert "  attention: reference (" in output
+
+
+def test_model(
+    toy_modality: Modality, saved_model: Path, components: Components, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each component with its number of parameters."""
+    assert main(["info", str(saved_model)]) == 0
+    output = capsys.readouterr().out
+    count = sum(parameter.numel() for parameter in components.model.parameters())
+    assert f"transformer: FlagDiT, {count:,} parameters" in output
+    assert "no model card" in output
+
+
+def test_file(toy_modality: Modality, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file tells the settings that it carries; a missing one is named."""
+    path = tmp_path / "a.toy"
+    assert main(["infer", "a ring", "-o", str(path), "--seed", "4"]) == 0
+    capsys.readouterr()
+    assert main(["info", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == 4
+    assert main(["info", str(tmp_path / "b.toy")]) == 2
+    assert "there is no file" in capsys.readouterr().err

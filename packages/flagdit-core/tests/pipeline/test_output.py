@@ -1,0 +1,69 @@
+"""Files and folders appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from flagdit_core.errors import OutputError
+from flagdit_core.output import atomic_file, atomic_folder, check_output
+
+
+def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Checking a place writes nothing there."""
+    check_output(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    """A folder, a missing folder and a file as the parent are refused, each by name."""
+    (tmp_path / "file").touch()
+    for path, says in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "no" / "a.png", "there is no folder"),
+        (tmp_path / "file" / "a.png", "there is no folder"),
+        (Path("/proc/a.png"), "cannot write"),
+    ):
+        with pytest.raises(OutputError, match=says):
+            check_output(path)
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    """An error in the middle leaves the old content, and no temporary file."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_good_write_replaces(tmp_path: Path) -> None:
+    """The temporary file has the same ending and becomes the file."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic_file(path) as temporary:
+        assert temporary.suffix == ".txt"
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_the_file_systems_refusal_is_ours(tmp_path: Path) -> None:
+    """An OSError inside becomes an OutputError that names the target."""
+    with pytest.raises(OutputError, match=r"a\.txt"), atomic_file(tmp_path / "a.txt"):
+        raise OSError(28, "No space left on device")
+
+
+def test_folder_appears_whole_or_not(tmp_path: Path) -> None:
+    """A failed folder vanishes, a good one stays and is never overwritten."""
+    path = tmp_path / "model"
+    with pytest.raises(ZeroDivisionError), atomic_folder(path) as temporary:
+        (temporary / "half").touch()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(path) as temporary:
+        (temporary / "whole").touch()
+    with pytest.raises(OutputError, match="already there"), atomic_folder(path):
+        pass
+    assert [child.name for child in path.iterdir()] == ["whole"]

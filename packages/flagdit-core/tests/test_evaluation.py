@@ -1,0 +1,69 @@
+"""Pass rates, their intervals and their counting."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.evaluation import Rate, evaluate
+from flagdit_core.world import Check, Prompt, Verdict
+
+
+@pytest.mark.parametrize(
+    ("passed", "total", "low", "high"),
+    [(0, 10, 0.0, 0.27753), (10, 10, 0.72247, 1.0), (5, 10, 0.23659, 0.76341), (81, 263, 0.25529, 0.36621)],
+)
+def test_wilson_interval(passed: int, total: int, low: float, high: float) -> None:
+    """Known values; 81 of 263 is the worked example of Newcombe 1998 (Statistics in Medicine 17, 857), method 3."""
+    assert Rate(passed=passed, total=total).interval == pytest.approx((low, high), abs=5e-5)
+
+
+class NumberWorld:
+    """Prompts are numbers; an artifact passes if it equals its prompt's number, except for the prompt 3."""
+
+    def prompts(self, count: int, *, seed: int) -> list[Prompt]:
+        """Numbers from the seed on."""
+        return [Prompt(text=str(seed + number), category="low" if number < 2 else "high") for number in range(count)]
+
+    def verify(self, artifact: int, prompt: str) -> Verdict:
+        """Two checks."""
+        same = artifact == int(prompt)
+        return Verdict(
+            checks=(
+                Check(kind="number", expected=prompt, found=str(artifact), passed=same),
+                Check(kind="three", expected="not 3", found=prompt, passed=prompt != "3"),
+            )
+        )
+
+
+def test_counts_by_category_and_check() -> None:
+    """Every prompt is generated once with its own seed, in batches, and counted where it belongs."""
+    calls: list[tuple[list[str], list[int]]] = []
+
+    def generate(prompts: Sequence[str], seeds: Sequence[int]) -> list[int]:
+        calls.append((list(prompts), list(seeds)))
+        return [int(prompt) for prompt in prompts]
+
+    batches: list[Sequence[int]] = []
+    evaluation = evaluate(generate, NumberWorld(), count=5, seed=1, batch_size=2, on_batch=batches.append)
+    assert calls == [(["1", "2"], [1, 2]), (["3", "4"], [3, 4]), (["5"], [5])]
+    assert batches == [[1, 2], [3, 4], [5]]
+    assert evaluation.overall == Rate(passed=4, total=5)
+    assert evaluation.by_category == {"low": Rate(passed=2, total=2), "high": Rate(passed=2, total=3)}
+    assert evaluation.by_check == {"number": Rate(passed=5, total=5), "three": Rate(passed=4, total=5)}
+    assert evaluation.by_category_and_check["high"]["three"] == Rate(passed=2, total=3)
+    assert evaluation.samples[2].checks[1] == ("three", "not 3", "3", False)
+
+
+def test_the_table_has_a_line_for_each_rate() -> None:
+    """Rates and intervals are printed in per cent."""
+    table = evaluate(lambda prompts, seeds: [0] * len(prompts), NumberWorld(), count=3, seed=1).table()
+    assert "| all captions" in table and "| captions: high" in table and "| high: three" in table
+    assert all(line.count("|") == 6 for line in table.splitlines())
+
+
+def test_numbers_must_be_positive() -> None:
+    """No captions and empty batches are refused."""
+    for numbers in ({"count": 0}, {"count": 1, "batch_size": 0}):
+        with pytest.raises(ConfigError, match="at least 1"):
+            evaluate(lambda prompts, seeds: [], NumberWorld(), seed=0, **numbers)
