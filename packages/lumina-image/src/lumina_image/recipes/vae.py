@@ -5,31 +5,26 @@ adversarial part, so it needs no other network. Afterwards the latents are norma
 shift and one scale, kept in the VAE's own configuration: latent = (z - shift_factor) * scaling_factor.
 """
 
-import csv
-import logging
+import copy
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import einops
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
-from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
+from lumina_image.codec import ImageCodec
+from lumina_image.recipes.muon import Muon
 from lumina_image.recipes.vae_data import edge_crops, to_pictures, whole_pictures
-
-logger = logging.getLogger(__name__)
-
-COLUMNS = ("step", "seconds", "learning_rate", "loss", "l1", "mse", "difference", "kl", "psnr")
+from lumina_image.recipes.vae_run import MetricsLog, VAEState, load_checkpoint, save_checkpoint, save_grid
 
 INITIAL_LOG_VARIANCE = -6.0
+"""Of the posterior, before training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +45,11 @@ class VAERecipe:
         whole_size: Side in pixels of whole pictures.
         whole_every: Every which step sees whole pictures.
         learning_rate: Peak of AdamW's learning rate.
-        final_learning_rate: Its end, as a fraction of the peak, reached by a cosine.
+        muon_learning_rate: Peak of Muon's learning rate.
+        final_learning_rate: The end of both, as a fraction of the peak, reached by a cosine.
         warmup_steps: Steps of linear warm-up.
-        weight_decay: Of AdamW, on all weights.
+        weight_decay: Of AdamW.
+        muon_weight_decay: Of Muon.
         max_grad_norm: Gradients are clipped to this norm.
         ema_decay: Of the averaged weights, which are what is evaluated and written.
         mse_weight: Weight of the mean squared error beside the L1.
@@ -71,26 +68,28 @@ class VAERecipe:
     channels: tuple[int, ...] = (16, 32, 64, 128)
     latent_channels: int = 8
     norm_num_groups: int = 2
-    steps: int = 5000
+    steps: int = 1500
     batch_size: int = 8
     crop_size: int = 64
     picture_sizes: tuple[int, ...] = (96, 128, 160, 192)
     whole_size: int = 128
     whole_every: int = 4
     learning_rate: float = 1e-3
+    muon_learning_rate: float = 2e-3
     final_learning_rate: float = 0.01
-    warmup_steps: int = 100
+    warmup_steps: int = 20
     weight_decay: float = 1e-2
+    muon_weight_decay: float = 0.1
     max_grad_norm: float = 1.0
-    ema_decay: float = 0.998
+    ema_decay: float = 0.99
     mse_weight: float = 1.0
     difference_weight: float = 1.0
-    kl_weight: float = 1e-5
+    kl_weight: float = 1e-4
     autocast: bool = True
-    num_threads: int = 2
-    log_every: int = 50
-    checkpoint_every: int = 250
-    validation_pictures: int = 64
+    num_threads: int = 1
+    log_every: int = 20
+    checkpoint_every: int = 100
+    validation_pictures: int = 32
 
     def __post_init__(self) -> None:
         """Check the settings that would otherwise fail late or silently."""
@@ -109,47 +108,50 @@ class VAERecipe:
             raise ConfigError(f"expected steps, batch_size and intervals of 1 or more, got {counts}")
 
 
-def vae(config: VAERecipe) -> AutoencoderKL:
+def vae(config: VAERecipe) -> ImageCodec:
     """Train the nano VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir``.
 
     Args:
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
 
     Returns:
-        The averaged model in float32, with ``scaling_factor`` and ``shift_factor`` in its configuration. The folder
-        holds the same weights in bfloat16.
+        The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
 
     Raises:
         ConfigError: If settings contradict one another.
 
     Example:
-        >>> vae(VAERecipe(steps=2, batch_size=2, validation_pictures=2)).config.latent_channels
+        >>> vae(VAERecipe(steps=2, batch_size=2, validation_pictures=2)).latent_channels
         8
     """
     torch.set_num_threads(config.num_threads)
     config.run_dir.mkdir(parents=True, exist_ok=True)
     model, ema = _build(config), _build(config).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
-    )
-    start, seconds = _resume(config, model, ema, optimizer)
+    state = VAEState(model=model, ema=ema, optimizers=_optimizers(config, model))
+    start, seconds = load_checkpoint(config.run_dir, state, settings=_settings(config))
+    log = MetricsLog(config.run_dir, start=start)
     validation = whole_pictures(_generator(config, -1), config.validation_pictures, config.whole_size, split="held_out")
     began = time.perf_counter() - seconds
     for step in range(start, config.steps):
-        row = _train_step(config, model, ema, optimizer, step)
+        row = _train_step(config, state, step)
         done = step + 1
         if done % config.checkpoint_every == 0 or done == config.steps:
             row["psnr"] = _validate(ema, validation, config.run_dir / f"reconstructions_{done:06d}.png")
-            _checkpoint(config, model, ema, optimizer, done, time.perf_counter() - began)
+            spent = time.perf_counter() - began
+            save_checkpoint(config.run_dir, state, step=done, seconds=spent, settings=_settings(config))
         if done % config.log_every == 0 or "psnr" in row:
-            _log(config, row | {"step": done, "seconds": time.perf_counter() - began})
-    _normalise(ema, whole_pictures(_generator(config, -2), config.validation_pictures, config.whole_size))
-    config.output_dir.parent.mkdir(parents=True, exist_ok=True)
-    export = _build(config)
-    export.load_state_dict(ema.state_dict())
-    export.register_to_config(scaling_factor=ema.config.scaling_factor, shift_factor=ema.config.shift_factor)
-    export.to(torch.bfloat16).save_pretrained(config.output_dir)
-    return ema
+            log.write(row | {"step": done, "seconds": time.perf_counter() - began})
+    scale, shift = _statistics(
+        ema, whole_pictures(_generator(config, -2), config.validation_pictures, config.whole_size)
+    )
+    ImageCodec(copy.deepcopy(ema).bfloat16(), scale, shift).save_pretrained(config.output_dir)
+    return ImageCodec(ema, scale, shift)
+
+
+def _settings(config: VAERecipe) -> str:
+    """What decides the weights, for comparison."""
+    free = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", "validation_pictures")
+    return repr({name: value for name, value in asdict(config).items() if name not in free})
 
 
 def _build(config: VAERecipe) -> AutoencoderKL:
@@ -181,11 +183,24 @@ def _initialise(model: AutoencoderKL, latent_channels: int) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-            module.bias.zero_()
+            torch.nn.init.constant_(module.bias, 0.0)  # type: ignore[arg-type]
     for module in model.modules():
         if isinstance(module, ResnetBlock2D):
             torch.nn.init.zeros_(module.conv2.weight)
     model.quant_conv.bias[latent_channels:] = INITIAL_LOG_VARIANCE
+
+
+def _optimizers(config: VAERecipe, model: AutoencoderKL) -> list[torch.optim.Optimizer]:
+    """Muon for the kernels of the blocks, AdamW for the first and last convolutions, norms and biases."""
+    inner = {name for name, value in model.named_parameters() if "block" in name and value.ndim == 4}
+    kernels = [value for name, value in model.named_parameters() if name in inner]
+    others = [value for name, value in model.named_parameters() if name not in inner]
+    muon = Muon(kernels, lr=config.muon_learning_rate, weight_decay=config.muon_weight_decay)
+    adamw = torch.optim.AdamW(others, config.learning_rate, (0.9, 0.99), weight_decay=config.weight_decay, fused=True)
+    for optimizer in (muon, adamw):
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    return [muon, adamw]
 
 
 def _generator(config: VAERecipe, stream: int) -> np.random.Generator:
@@ -202,28 +217,29 @@ def _batch(config: VAERecipe, step: int) -> Tensor:
     return whole_pictures(generator, count, config.whole_size)
 
 
-def _train_step(
-    config: VAERecipe, model: AutoencoderKL, ema: AutoencoderKL, optimizer: torch.optim.Optimizer, step: int
-) -> dict[str, float]:
+def _train_step(config: VAERecipe, state: VAEState, step: int) -> dict[str, float]:
     """One update of model and average; the step's losses."""
-    learning_rate = _learning_rate(config, step)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-    losses = _losses(config, model, _batch(config, step), torch.Generator().manual_seed(config.seed + step))
-    optimizer.zero_grad()
+    fraction = _learning_rate_fraction(config, step)
+    noise = torch.Generator().manual_seed(config.seed + step)
+    losses = _losses(config, state.model, _batch(config, step), noise)
+    state.model.zero_grad()
     losses["loss"].backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-    optimizer.step()
+    torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.max_grad_norm)
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * fraction
+        optimizer.step()
     decay = min(config.ema_decay, (step + 1) / (step + 10))
-    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
-    return {name: value.item() for name, value in losses.items()} | {"learning_rate": learning_rate}
+    with torch.no_grad():
+        torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), 1 - decay)
+    return {name: value.item() for name, value in losses.items()} | {"learning_rate": config.learning_rate * fraction}
 
 
-def _learning_rate(config: VAERecipe, step: int) -> float:
-    """Linear warm-up, then a cosine down to the final fraction."""
+def _learning_rate_fraction(config: VAERecipe, step: int) -> float:
+    """Of the peak: linear warm-up, then a cosine down to the final fraction."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
     warmup = min(1.0, (step + 1) / config.warmup_steps)
-    return config.learning_rate * warmup * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
+    return warmup * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
 
 
 def _losses(config: VAERecipe, model: AutoencoderKL, pixels: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -246,72 +262,12 @@ def _validate(model: AutoencoderKL, pixels: Tensor, grid_path: Path) -> float:
     decoded = [model.decode(model.encode(chunk).latent_dist.mode()).sample for chunk in torch.split(pixels, 16)]
     originals, pictures = to_pictures(pixels), to_pictures(torch.cat(decoded))
     squared = np.square(originals.astype(np.float64) - pictures).mean(axis=(1, 2, 3))
-    pairs = np.stack([originals[:16], pictures[:16]], axis=1)
-    columns = min(8, len(pairs))
-    shown = pairs[: len(pairs) // columns * columns]
-    grid = einops.rearrange(shown, "(row column) pair h w c -> (row pair h) (column w) c", column=columns)
-    Image.fromarray(grid).save(grid_path)
+    save_grid(originals, pictures, grid_path)
     return float(np.mean(10 * np.log10(255**2 / np.maximum(squared, 1e-3))))
 
 
 @torch.no_grad()
-def _normalise(model: AutoencoderKL, pixels: Tensor) -> None:
-    """Set the shift and scale that give the latents of ``pixels`` mean 0 and variance 1."""
+def _statistics(model: AutoencoderKL, pixels: Tensor) -> tuple[float, float]:
+    """The scale and shift that give the latents of ``pixels`` variance 1 and mean 0."""
     latents = torch.cat([model.encode(chunk).latent_dist.mode() for chunk in torch.split(pixels, 16)])
-    model.register_to_config(shift_factor=float(latents.mean()), scaling_factor=float(1 / latents.std()))
-
-
-def _checkpoint(
-    config: VAERecipe,
-    model: AutoencoderKL,
-    ema: AutoencoderKL,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    seconds: float,
-) -> None:
-    """Write all that a run needs to go on; a kill while writing leaves the checkpoint before."""
-    state = {"model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict()}
-    unfinished = config.run_dir / "checkpoint.pt.partial"
-    torch.save({**state, "step": step, "seconds": seconds, "recipe": _as_text(config)}, unfinished)
-    unfinished.replace(config.run_dir / "checkpoint.pt")
-
-
-def _resume(
-    config: VAERecipe, model: AutoencoderKL, ema: AutoencoderKL, optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Load ``run_dir``'s checkpoint where there is one; the step to go on from and the seconds spent before."""
-    path = config.run_dir / "checkpoint.pt"
-    if not path.exists():
-        _write_rows(config, [])
-        return 0, 0.0
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    if state["recipe"] != _as_text(config):
-        raise ConfigError(f"{path} belongs to another recipe: use another run_dir, or the settings {state['recipe']}")
-    model.load_state_dict(state["model"])
-    ema.load_state_dict(state["ema"])
-    optimizer.load_state_dict(state["optimizer"])
-    with (config.run_dir / "metrics.csv").open(newline="") as file:
-        _write_rows(config, [row for row in csv.DictReader(file) if int(row["step"]) <= state["step"]])
-    return state["step"], state["seconds"]
-
-
-def _as_text(config: VAERecipe) -> str:
-    """What decides the weights, for comparison."""
-    free = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", "validation_pictures")
-    return repr({name: value for name, value in asdict(config).items() if name not in free})
-
-
-def _write_rows(config: VAERecipe, rows: Iterable[dict[str, Any]]) -> None:
-    """Start metrics.csv with these rows."""
-    with (config.run_dir / "metrics.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _log(config: VAERecipe, row: dict[str, float]) -> None:
-    """Append one row to metrics.csv."""
-    rounded = {name: value if name == "step" else float(f"{value:.6g}") for name, value in row.items()}
-    with (config.run_dir / "metrics.csv").open("a", newline="") as file:
-        csv.DictWriter(file, COLUMNS, restval="").writerow(rounded)
-    logger.info("%s", rounded)
+    return float(1 / latents.std()), float(latents.mean())
