@@ -42,7 +42,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Media in [0, 1] of a batch of scaled latents."""
+        """Media in [-1, 1], but for small excursions, of a batch of scaled latents."""
         ...
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:

@@ -227,7 +227,8 @@ class ImagePipeline:
         if output_type == "latent":
             return latents_NCHW
         # One at a time: memory stays bounded, and no picture depends on the batch even in rounding.
-        pixels_NCHW = torch.cat([self.components.codec.decode(latent[None]).float().cpu() for latent in latents_NCHW])
+        decoded = torch.cat([self.components.codec.decode(latent[None]).float().cpu() for latent in latents_NCHW])
+        pixels_NCHW = ((decoded + 1) / 2).clamp(0, 1)
         if output_type == "pt":
             return pixels_NCHW
         pixels_NHWC = rearrange(pixels_NCHW, "n c h w -> n h w c").numpy()
