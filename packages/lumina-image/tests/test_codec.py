@@ -32,6 +32,7 @@ def _vae(**settings: object) -> AutoencoderKL:
 
 @pytest.fixture
 def codec() -> ImageCodec:
+    """A random codec with a scale and a shift that show when they are forgotten."""
     return ImageCodec(_vae(), scale=0.5, shift=0.25)
 
 
@@ -40,7 +41,7 @@ def _pixels(*shape: int) -> Tensor:
 
 
 def test_shapes_and_units(codec: ImageCodec) -> None:
-    """Latents are the VAE's posterior mean, shifted and scaled; decoding undoes exactly that before the VAE's decoder."""
+    """Latents are the VAE's posterior mean, shifted and scaled; decoding undoes exactly that."""
     pixels = _pixels(2, 3, 24, 40)
     latents = codec.encode(pixels)
     mean = codec.vae.encode(pixels).latent_dist.mean
@@ -83,7 +84,9 @@ def test_tiles_agree_with_the_whole(height: int, width: int) -> None:
     picture = blended.decode(latents, tiled=False)
     for coded, expected in [("encode", latents), ("decode", picture)]:
         source = pixels if coded == "encode" else latents
-        good, bad = (_relative_error(getattr(codec, coded)(source, tiled=True), expected) for codec in (blended, seamed))
+        good, bad = (
+            _relative_error(getattr(codec, coded)(source, tiled=True), expected) for codec in (blended, seamed)
+        )
         assert good < 0.03
         assert bad > 3 * good
 
@@ -97,7 +100,7 @@ def test_tiling_leaves_no_trace(codec: ImageCodec) -> None:
 
 
 def test_large_pictures_are_tiled_by_default(codec: ImageCodec) -> None:
-    """Past 1024 pixels the network never sees more than a tile, so that memory is bounded; up to there it sees it all."""
+    """Past 1024 pixels the network never sees more than a tile, so that memory is bounded; up to there it sees all."""
     seen: list[tuple[int, int]] = []
     codec.vae.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[-2:])))
     codec.encode(_pixels(1, 3, 16, 1024))

@@ -19,7 +19,7 @@ from flagdit_core.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("step", "seconds", "learning_rate", "loss", "l1", "mse", "difference", "kl", "psnr")
-"""Of metrics.csv; all but step and psnr are of one step's batch, psnr (dB) is of the averaged model on held-out pictures."""
+"""Of metrics.csv: losses of one batch, and psnr (dB) of the averaged model on held-out pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
