@@ -32,6 +32,9 @@ def once(config: Settings) -> Path:
 def untyped(config):
     pass
 
+def smaller(config: Settings = Settings(steps=1), *, resume: bool = False) -> Path:
+    return good(config, resume=resume)
+
 @dataclass(frozen=True, kw_only=True)
 class Demanding:
     steps: int
@@ -79,6 +82,12 @@ def test_defaults_are_the_recipes(recipes: str) -> None:
     """With no options the recipe's own configuration is used."""
     assert main(["train", f"{recipes}:good"]) == 0
     assert Path("runs/said").read_text() == "3 0.1 False"
+
+
+def test_the_parameters_own_default_comes_first(recipes: str) -> None:
+    """A recipe that reuses another's configuration class starts from its own instance."""
+    assert main(["train", f"{recipes}:smaller", "--set", "schedule.rate=0.2"]) == 0
+    assert Path("runs/said").read_text() == "1 0.2 False"
 
 
 @pytest.mark.parametrize(
