@@ -1,0 +1,85 @@
+# One command for each thing people do here; CI calls the same ones. `make help` lists them.
+
+PYTHON ?= python3
+# Where torch comes from, if not from pip's own index. On Linux without a GPU this saves gigabytes:
+#   make demo TORCH_FLAGS="--index-url https://download.pytorch.org/whl/cpu"
+TORCH_FLAGS ?=
+PROMPT ?= a large red circle in the center on a white background
+PICTURE ?= demo.png
+# Two workers with one thread each: on two cores the tests take a third less time than in one process.
+PYTEST_FLAGS ?= -n 2
+BENCH_FLAGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO_PACKAGES := packages/flagdit-kernels packages/flagdit-core packages/lumina-image
+PACKAGES := $(DEMO_PACKAGES) packages/lumina-video packages/lumina-3d packages/lumina-audio
+SOURCES := $(PACKAGES:%=%/src)
+# torch first and by its exact version, so that nothing installed later can replace it.
+TORCH := $(shell grep '^torch==' constraints.txt)
+# Only builds of torch for CUDA and ROCm bring triton along; the interpreter's tests need it everywhere.
+TRITON := triton==3.6.0; sys_platform == 'linux'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint type fmt bench bench-gpu docs dist clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Make a picture from a sentence (PROMPT="..." for another one)
+	$(BIN)/lumina infer "$(PROMPT)" -o "$(PICTURE)"
+	@echo "The picture is $(abspath $(PICTURE))"
+
+test: $(VENV)/.dev ## Run all tests that need no GPU
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -p no:benchmark $(PYTEST_FLAGS)
+
+lint: $(VENV)/.dev ## Check style, docstrings and the arrows between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pydoclint --quiet $(SOURCES)
+
+type: $(VENV)/.dev ## Check types
+	$(BIN)/mypy $(SOURCES)
+
+fmt: $(VENV)/.dev ## Format the code and sort its imports
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Time what runs on a CPU; numbers go to benchmarks/results
+	$(BIN)/python -m pytest benchmarks -m "not gpu" --benchmark-json=benchmarks/results/cpu-$$(date +%F).json $(BENCH_FLAGS)
+
+bench-gpu: $(VENV)/.dev ## Time what runs on a GPU; numbers go to benchmarks/results
+	$(BIN)/python -m pytest benchmarks -m gpu --benchmark-json=benchmarks/results/gpu-$$(date +%F).json $(BENCH_FLAGS)
+
+docs: $(VENV)/.dev ## Run every snippet of the pages
+	$(BIN)/python -m pytest tests/test_pages.py
+
+dist: $(VENV)/.dev ## Build the six wheels into dist/
+	rm -rf dist
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist $(PACKAGES:%=./%)
+	@ls -l dist
+
+clean: ## Remove what these commands made, but .venv
+	rm -rf dist $(PICTURE) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+
+$(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit(f'Python 3.11 or newer is needed, \
+	$(PYTHON) is {sys.version.split()[0]}: make ... PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python constraints.txt $(DEMO_PACKAGES:%=%/pyproject.toml)
+	@echo "Installing into $(VENV); the first time this takes a minute or two."
+	$(PIP) install $(TORCH_FLAGS) "$(TORCH)"
+	$(PIP) install hatchling editables
+	$(PIP) install --no-build-isolation -c constraints.txt $(DEMO_PACKAGES:%=-e %)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements-dev.txt $(PACKAGES:%=%/pyproject.toml)
+	@echo "Installing what tests and linters need into $(VENV)."
+	$(PIP) install --no-build-isolation -c constraints.txt -r requirements-dev.txt \
+		$(patsubst %,-e %,$(filter-out packages/flagdit-core,$(PACKAGES))) -e "packages/flagdit-core[ode,logging]"
+	$(BIN)/python -m pip show torch | grep -q '^Requires:.*triton' || $(PIP) install "$(TRITON)"
+	@touch $@
