@@ -21,6 +21,7 @@ KNOWN = [
 LARGE = (16, 128, 128)
 NUM = math.prod(LARGE)
 FIRST_VALUES = [0.60126334, 0.46467403, -1.29051876, -0.23611373, -0.38154319, -0.70703089]
+LAST_VALUE = -2.36466265
 FIRST_STEP_VALUE = 0.77393121
 
 
@@ -36,6 +37,7 @@ def test_values_never_change() -> None:
     """The first values of a seed are what they were in the first release: pictures stay reproducible."""
     got = latent_noise((1, 2, 3), seed=7, index=0).flatten().tolist()
     assert got == pytest.approx(FIRST_VALUES, rel=1e-7)
+    assert latent_noise((2, 3, 4, 5), seed=7, index=1)[1, 2, 3, 4].item() == pytest.approx(LAST_VALUE, rel=1e-7)
     assert step_noise((1, 1), seed=7, index=0, step=0).item() == pytest.approx(FIRST_STEP_VALUE, rel=1e-7)
 
 
