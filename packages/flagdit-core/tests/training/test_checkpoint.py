@@ -31,7 +31,7 @@ torch.set_num_threads(1)
 root = Path(sys.argv[1])
 module = nn.Linear(4, 4)
 optimizer = torch.optim.AdamW(module.parameters())
-state = TrainingState(parameters=dict(module.named_parameters()), buffers={}, optimizer=optimizer,
+state = TrainingState(parameters=dict(module.named_parameters()), buffers={}, optimizers=(optimizer,),
                       ema=Ema(module.named_parameters(), 0.9))
 
 def update(value):
@@ -43,20 +43,23 @@ def update(value):
 update(1.0)
 save_checkpoint(root / "first", 1, state, settings={}, keep=1)
 update(2.0)
-fsync = os.fsync
+def dying_at(moment, calls, function):
+    def counted(*arguments):
+        calls.append(function)
+        if len(calls) == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+    return counted
+
 for moment in range(1, 100):
     run_dir = root / str(moment)
     shutil.copytree(root / "first", run_dir)
     child = os.fork()
     if child == 0:
-        calls = 0
-        def deadly(descriptor):
-            global calls
-            calls += 1
-            if calls == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
-            fsync(descriptor)
-        os.fsync = deadly
+        calls = []
+        os.fsync = dying_at(moment, calls, os.fsync)
+        Path.rename = dying_at(moment, calls, Path.rename)
+        Path.replace = dying_at(moment, calls, Path.replace)
         save_checkpoint(run_dir, 2, state, settings={}, keep=1)
         os._exit(0)
     killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -83,7 +86,10 @@ def _state(width: int = 4) -> tuple[nn.Module, TrainingState]:
         optimizer.step()
         ema.update(step)
     state = TrainingState(
-        parameters=dict(module.named_parameters()), buffers=dict(module.named_buffers()), optimizer=optimizer, ema=ema
+        parameters=dict(module.named_parameters()),
+        buffers=dict(module.named_buffers()),
+        optimizers=(optimizer,),
+        ema=ema,
     )
     return module, state
 
@@ -104,7 +110,7 @@ def test_everything_comes_back_bit_by_bit(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
-    """After SIGKILL at any point where a file or folder is synced, the old or the new checkpoint is there as a whole.
+    """After SIGKILL before any sync or renaming, the old or the new checkpoint is there as a whole.
 
     Saving again works then, and cleans up.
     """
@@ -113,7 +119,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     steps = [int(line) for line in done.stdout.split()]
-    assert len(steps) >= 8  # three tensor files, state.json, two folders, the pointer, and the last one not killed
+    assert len(steps) >= 11  # seven syncs (four files, the pointer, two folders), three renamings, and one not killed
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == (1, 2)
 
@@ -129,26 +135,19 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 
 
 def test_averaged_weights_alone(tmp_path: Path) -> None:
-    """Sampling from a checkpoint gets the average where there is one, and the rest of the weights."""
-    module, state = _state()
+    """Sampling from a checkpoint gets the average where there is one, and the other weights and buffers as they are."""
+    module, _ = _state()
     module[0].bias.requires_grad_(False)
+    networks = nn.ModuleDict({"model": module})
     state = TrainingState(
-        parameters=state.parameters,
-        buffers={},
-        optimizer=state.optimizer,
-        ema=Ema(module.named_parameters(), 0.9),
+        parameters=dict(networks.named_parameters()),
+        buffers=dict(networks.named_buffers()),
+        optimizers=(torch.optim.AdamW(module.parameters()),),
+        ema=Ema(networks.named_parameters(), 0.9),
     )
-    state.ema.average["0.weight"].fill_(3.0)
-    prefixed = TrainingState(
-        parameters={f"model.{name}": value for name, value in state.parameters.items()},
-        buffers={f"model.{name}": value for name, value in module.named_buffers()},
-        optimizer=state.optimizer,
-        ema=Ema([(f"model.{name}", value) for name, value in module.named_parameters()], 0.9),
-    )
-    prefixed.ema.average["model.0.weight"].fill_(3.0)
-    folder = save_checkpoint(tmp_path, 9, prefixed, settings={}, keep=1)
-    fresh, _ = _state()
-    nn.init.zeros_(fresh[0].bias)
+    state.ema.average["model.0.weight"].fill_(3.0)
+    folder = save_checkpoint(tmp_path, 9, state, settings={}, keep=1)
+    fresh = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
     assert load_averaged_weights(folder, {"model": fresh}) == 9
     assert fresh[0].weight.eq(3.0).all()
     assert torch.equal(fresh[0].bias, module[0].bias)

@@ -125,15 +125,16 @@ def _load(path: Path) -> torch.Tensor:
 
 def test_folder_dataset_keeps_shapes_and_replaces_corrupt_files(tmp_path: Path) -> None:
     """Files keep their shapes; a corrupt one stops the run, or its successor takes its place and it is reported."""
-    lines = [{"file_name": name, "text": name} for name in ("a", "b", "c")]
-    manifest = read_manifest(_folder(tmp_path, lines, {"a": b"12", "b": b"corrupt", "c": b"1234"}))
+    lines = [{"file_name": name, "text": name} for name in ("a", "b", "c", "d")]
+    files = {"a": b"12", "b": b"corrupt", "c": b"1234", "d": b"corrupt"}
+    manifest = read_manifest(_folder(tmp_path, lines, files))
     strict = FolderDataset(manifest, _load)
     assert [strict[0].latent.shape[-1], strict[2].latent.shape[-1]] == [2, 4]
     with pytest.raises(DataError, match="cannot be decoded"):
         strict[1]
     lenient = FolderDataset(manifest, _load, on_error="skip")
-    assert lenient[1].caption == "c"
-    assert [path.name for path in lenient.skipped] == ["b"]
+    assert [lenient[1].caption, lenient[3].caption] == ["c", "a"]
+    assert [path.name for path in lenient.skipped] == ["b", "d"]
 
 
 def test_folder_dataset_of_corrupt_files_only(tmp_path: Path) -> None:

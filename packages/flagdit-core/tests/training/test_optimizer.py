@@ -7,7 +7,7 @@ import torch
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.training import TrainingConfig
-from flagdit_core.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
+from flagdit_core.training.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
 
 CONFIG = TrainingConfig(num_steps=110, batch_size=1, learning_rate=0.1, warmup_steps=10)
 
@@ -30,7 +30,7 @@ def test_groups_of_the_network(make_model, make_text_encoder) -> None:
     """Every parameter is in exactly one group: gates learn faster, only matrices decay."""
     networks = torch.nn.ModuleDict({"model": make_model(), "text_encoder": make_text_encoder()})
     config = dataclasses.replace(CONFIG, weight_decay=0.3, gate_learning_rate_multiplier=10.0)
-    optimizer = build_optimizer(networks.named_parameters(), config)
+    (optimizer,) = build_optimizers(networks.named_parameters(), config)
     group_of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     assert len(group_of) == sum(len(group["params"]) for group in optimizer.param_groups)
     set_learning_rate(optimizer, 0.5)
@@ -48,11 +48,11 @@ def test_frozen_parameters_are_left_out(make_model) -> None:
     """A frozen parameter is in no group, and a network without any other cannot be trained."""
     model = make_model()
     model.blocks[0].requires_grad_(False)
-    optimizer = build_optimizer(model.named_parameters(), CONFIG)
+    (optimizer,) = build_optimizers(model.named_parameters(), CONFIG)
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     assert not held & {id(parameter) for parameter in model.blocks[0].parameters()}
     with pytest.raises(ConfigError, match="parameters to train"):
-        build_optimizer(model.requires_grad_(False).named_parameters(), CONFIG)
+        build_optimizers(model.requires_grad_(False).named_parameters(), CONFIG)
 
 
 @pytest.mark.parametrize(
