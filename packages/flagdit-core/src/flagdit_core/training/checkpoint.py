@@ -31,13 +31,13 @@ class TrainingState:
     Attributes:
         parameters: Of all networks, by name, trained or not.
         buffers: Likewise.
-        optimizer: Over those that are trained.
+        optimizers: Over those that are trained, each by one of them.
         ema: Over the same.
     """
 
     parameters: dict[str, nn.Parameter]
     buffers: dict[str, Tensor]
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
     ema: Ema
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -48,7 +48,8 @@ class TrainingState:
             "optimizer": {
                 f"{name}/{key}": value
                 for name, parameter in self.parameters.items()
-                for key, value in self.optimizer.state.get(parameter, {}).items()
+                for optimizer in self.optimizers
+                for key, value in optimizer.state.get(parameter, {}).items()
             },
         }
 
@@ -136,9 +137,11 @@ def load_checkpoint(folder: Path, state: TrainingState) -> int:
     trained = {name for name in state.ema.average if name in moments}
     if set(moments) - trained or (moments and trained != set(state.ema.average)):
         raise CheckpointError(f"{folder} trained other parameters than this run: resume with the same networks")
+    owner = {p: opt for opt in state.optimizers for group in opt.param_groups for p in group["params"]}
     for name, values in moments.items():
-        device = parameters[name].device  # of the step counter too: that is where fused AdamW keeps it
-        state.optimizer.state[parameters[name]] = {kind: value.to(device) for kind, value in values.items()}
+        parameter = parameters[name]
+        device = parameter.device  # of the step counter too: that is where fused AdamW keeps it
+        owner[parameter].state[parameter] = {kind: value.to(device) for kind, value in values.items()}
     return int(step)
 
 

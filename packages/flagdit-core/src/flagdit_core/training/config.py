@@ -11,6 +11,7 @@ from flagdit_core.flow.predictions import Prediction
 from flagdit_core.flow.timesteps import TimestepDistribution
 
 Decay = Literal["constant", "cosine", "linear"]
+OptimizerName = Literal["adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -21,9 +22,11 @@ class TrainingConfig:
     Attributes:
         num_steps: Updates of the whole run; the schedule ends there.
         batch_size: Examples of an update.
+        optimizer: "adamw" for everything, or "muon" for the matrices inside the blocks and AdamW for the rest.
         learning_rate: Peak of AdamW's.
+        muon_learning_rate: Peak of Muon's, on AdamW's scale.
         betas: AdamW's.
-        weight_decay: AdamW's, on matrices only.
+        weight_decay: On matrices only.
         gate_learning_rate_multiplier: Factor on the learning rate of the text attention's gates.
         warmup_steps: Updates over which the learning rate rises linearly.
         decay: Its course afterwards.
@@ -53,7 +56,9 @@ class TrainingConfig:
 
     num_steps: int
     batch_size: int
+    optimizer: OptimizerName = "adamw"
     learning_rate: float = 1e-4
+    muon_learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     gate_learning_rate_multiplier: float = 1.0
@@ -83,13 +88,14 @@ class TrainingConfig:
             self._require(name, lambda value: value >= 1, "at least 1")
         for name in ("warmup_steps", "prefetch_batches", "seed", "weight_decay"):
             self._require(name, lambda value: value >= 0, "at least 0")
-        for name in ("learning_rate", "max_grad_norm", "gate_learning_rate_multiplier"):
+        for name in ("learning_rate", "muon_learning_rate", "max_grad_norm", "gate_learning_rate_multiplier"):
             self._require(name, lambda value: value > 0, "above 0")
         for name in ("final_learning_rate_fraction", "caption_dropout"):
             self._require(name, lambda value: 0 <= value <= 1, "in [0, 1]")
         self._require("ema_decay", lambda value: 0 <= value < 1, "in [0, 1)")
         self._require("betas", lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "two in [0, 1)")
         self._require("decay", get_args(Decay).__contains__, f"one of {get_args(Decay)}")
+        self._require("optimizer", get_args(OptimizerName).__contains__, f"one of {get_args(OptimizerName)}")
         self._require("precision", get_args(Precision).__contains__, f"one of {get_args(Precision)}")
         self._require("prediction", get_args(Prediction).__contains__, f"one of {get_args(Prediction)}")
         self._require("weighting", get_args(Weighting).__contains__, f"one of {get_args(Weighting)}")

@@ -1,4 +1,4 @@
-"""AdamW over parameter groups, and the learning rate as a function of the step."""
+"""The optimizers, their parameter groups, and the learning rate as a function of the step."""
 
 import math
 from collections.abc import Iterable
@@ -12,18 +12,21 @@ from flagdit_core.training.config import TrainingConfig
 _FUSED_DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 
-def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW (arXiv 1711.05101) with three groups: matrices, vectors, and the zero-initialised attention gates.
+def build_optimizers(
+    named_parameters: Iterable[tuple[str, nn.Parameter]], config: TrainingConfig
+) -> tuple[torch.optim.Optimizer, ...]:
+    """The optimizers of a run: AdamW (arXiv 1711.05101) alone, or Muon beside it for the matrices inside the blocks.
 
-    Weights of two and more dimensions decay; norms, biases, learnt tokens and gates do not. The gates learn
+    AdamW has three groups: matrices, vectors, and the zero-initialised attention gates. Weights of two and more
+    dimensions decay; norms, biases, learnt tokens and gates do not. The gates learn
     ``gate_learning_rate_multiplier`` times as fast, since they start at zero and hold the text back until they open.
 
     Args:
         named_parameters: Of everything to train; those that need no gradient are left out.
-        config: Learning rate, betas, weight decay and multiplier.
+        config: Which optimizer, learning rates, betas, weight decay and multiplier.
 
     Returns:
-        The optimizer; each group carries its ``base_lr``, for ``set_learning_rate``.
+        The optimizers; each group carries its ``base_lr``, for ``set_learning_rate``.
 
     Raises:
         ConfigError: There is nothing to train.
@@ -31,6 +34,15 @@ def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config
     trainable = [(name, parameter) for name, parameter in named_parameters if parameter.requires_grad]
     if not trainable:
         raise ConfigError("expected parameters to train, got none that requires a gradient")
+    matrices = [(n, p) for n, p in trainable if config.optimizer == "muon" and is_block_matrix(n, p)]
+    chosen = {name for name, _ in matrices}
+    others = [(name, parameter) for name, parameter in trainable if name not in chosen]
+    adamw = _adamw(others, config)
+    return (adamw, _muon([parameter for _, parameter in matrices], config)) if matrices else (adamw,)
+
+
+def _adamw(trainable: list[tuple[str, nn.Parameter]], config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW over matrices, vectors and gates."""
     gates = [parameter for name, parameter in trainable if is_gate(name)]
     others = [parameter for name, parameter in trainable if not is_gate(name)]
     gate_lr = config.learning_rate * config.gate_learning_rate_multiplier
@@ -49,6 +61,22 @@ def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config
         betas=config.betas,
         fused=all(parameter.device.type in _FUSED_DEVICES for _, parameter in trainable),
     )
+
+
+def _muon(matrices: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    """Muon (arXiv 2502.16982) with updates as large as AdamW's."""
+    rate = config.muon_learning_rate
+    return torch.optim.Muon(
+        [{"params": matrices, "lr": rate, "base_lr": rate}],
+        lr=rate,
+        weight_decay=config.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+
+
+def is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is a matrix of a block's attention or feed-forward layer, here or in a text encoder."""
+    return parameter.ndim == 2 and bool({"blocks", "layers"} & set(name.split("."))) and "modulation" not in name
 
 
 def is_gate(name: str) -> bool:

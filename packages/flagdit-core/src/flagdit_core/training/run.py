@@ -21,7 +21,7 @@ from flagdit_core.training.checkpoint import (
 from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.data import Batch, step_generator
 from flagdit_core.training.ema import Ema
-from flagdit_core.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
+from flagdit_core.training.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
 from flagdit_core.training.step import training_loss
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Run:
         self.state = TrainingState(
             parameters=dict(networks.named_parameters()),
             buffers=dict(networks.named_buffers()),
-            optimizer=build_optimizer(networks.named_parameters(), config),
+            optimizers=build_optimizers(networks.named_parameters(), config),
             ema=Ema(networks.named_parameters(), config.ema_decay),
         )
 
@@ -113,7 +113,8 @@ class Run:
             Loss and gradient norm, scalars on the device that nothing has waited for yet.
         """
         config = self.config
-        set_learning_rate(self.state.optimizer, learning_rate_factor(index, config))
+        for optimizer in self.state.optimizers:
+            set_learning_rate(optimizer, learning_rate_factor(index, config))
         generator = step_generator(config.seed, index, self.device)
         torch.manual_seed(generator.initial_seed())  # for dropout layers of a text encoder that is trained too
         loss = training_loss(
@@ -121,8 +122,9 @@ class Run:
         )
         torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.trained, config.max_grad_norm, foreach=True)
-        self.state.optimizer.step()
-        self.state.optimizer.zero_grad()
+        for optimizer in self.state.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         self.state.ema.update(index)
         return loss.detach(), norm
 

@@ -45,7 +45,7 @@ class TextEncoderRecipe:
     """
 
     vocab_size: int = 512
-    num_layers: int = 3
+    num_layers: int = 2
     num_heads: int = 4
     max_tokens: int = 96
     captions: int = 20_000
@@ -80,7 +80,9 @@ class NanoRecipe:
     training: TrainingConfig = TrainingConfig(
         num_steps=12_500,
         batch_size=64,
+        optimizer="muon",
         learning_rate=2e-3,
+        muon_learning_rate=4e-3,
         betas=(0.9, 0.98),
         gate_learning_rate_multiplier=10.0,
         warmup_steps=200,
