@@ -1,5 +1,7 @@
 """Attention beyond one table of cases: the forms that are chosen by device, dtype and length agree."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 
@@ -29,9 +31,12 @@ def test_grouped_heads_are_repeated_heads(heads, layout):
 def test_both_forms_train_alike(name, keys, dtype, monkeypatch):
     """In half precision the fused and the explicit form are both within the table, outputs and gradients."""
     monkeypatch.setattr(reference, "MAX_EXPLICIT_KEYS", keys)
+    fused = Mock(wraps=reference.scaled_dot_product_attention)
+    monkeypatch.setattr(reference, "scaled_dot_product_attention", fused)
     case, layout = CASES[name], LAYOUTS["ragged"]
     inputs = case.inputs(layout, dtype)
     outputs, inputs64 = case.public(inputs), wide(inputs)
+    assert fused.called == (keys == 0)
     expected = case.expected(layout, inputs64)
     assert_close(outputs[0], expected[0], dtype, "out")
     found = gradients(outputs, inputs)

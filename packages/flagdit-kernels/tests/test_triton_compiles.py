@@ -8,6 +8,7 @@ triton = pytest.importorskip("triton")
 from triton.backends.compiler import GPUTarget  # noqa: E402 - only where triton is
 from triton.compiler import ASTSource  # noqa: E402 - only where triton is
 
+from flagdit_kernels.ops.qk_norm_rope import triton as qk_triton  # noqa: E402 - only where triton is
 from flagdit_kernels.ops.rms_norm_modulate import triton as rms_triton  # noqa: E402 - only where triton is
 from flagdit_kernels.ops.swiglu import triton as swiglu_triton  # noqa: E402 - only where triton is
 
@@ -20,12 +21,14 @@ TARGETS = {
     "sm_90": GPUTarget("cuda", 90, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-FLOAT32_POINTERS = ("PARTIAL", "DWEIGHT_PARTIAL")
+FLOAT32_POINTERS = ("PARTIAL", "DWEIGHT_PARTIAL", "COS", "SIN")
 ROWS = {"D": 1536, "BLOCK_D": 2048, "BLOCK_B": 4}
 KERNELS = {
     "rms_norm_modulate forward": (rms_triton._forward_kernel, ROWS),
     "rms_norm_modulate backward": (rms_triton._backward_kernel, ROWS),
     "rms_norm_modulate reduce": (rms_triton._reduce_kernel, {"D": 1536, "BLOCK_C": 64, "BLOCK_T": 16, "BLOCK_B": 4}),
+    "qk_norm_rope forward": (qk_triton._forward_kernel, {"D": 1536, "P": 24, "BLOCK_D": 2048, "NORM": 2}),
+    "qk_norm_rope backward": (qk_triton._backward_kernel, {"D": 1536, "P": 24, "BLOCK_D": 2048, "NORM": 2}),
     "swiglu forward": (swiglu_triton._forward_kernel, {"F": 4096, "BLOCK_L": 4, "BLOCK_F": 512}),
     "swiglu backward": (swiglu_triton._backward_kernel, {"F": 4096, "BLOCK_L": 4, "BLOCK_F": 512}),
 }

@@ -16,7 +16,7 @@ OPERATORS: dict[str, bool] = {
     "layer_norm_modulate": False,
     "gated_residual": False,
     "gated_residual_rms_norm_modulate": False,
-    "qk_norm_rope": False,
+    "qk_norm_rope": True,
     "swiglu": True,
     "attention": False,
     "gated_cross_attention": False,
@@ -41,6 +41,14 @@ def triton_obstacle(operator: str, device_type: str, dtype: torch.dtype = torch.
 
 def resolve(operator: str, backend: Backend, x: Tensor) -> Literal["reference", "triton"]:
     """The backend that runs on a tensor: the one asked for, or under "auto" Triton wherever it can run.
+
+    Args:
+        operator: a name in `OPERATORS`.
+        backend: "auto", "reference" or "triton".
+        x: a tensor that the operator would run on; its device and dtype decide.
+
+    Returns:
+        "reference" or "triton".
 
     Raises:
         BackendUnavailableError: "triton" was asked for and cannot run here.

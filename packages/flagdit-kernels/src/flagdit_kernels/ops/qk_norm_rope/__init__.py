@@ -122,9 +122,52 @@ def _backward(
     sin: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dqkv, *dparameters = reference.backward(dq, dk, dv, qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, eps)
-    dq_weight, dq_bias, dk_weight, dk_bias = (qkv.new_empty(0) if d is None else d for d in dparameters)
-    return dqkv.contiguous(), dq_weight, dq_bias, dk_weight, dk_bias
+    gradients = reference.backward(dq, dk, dv, qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, eps)
+    return _without_none((gradients[0].contiguous(), *gradients[1:]), qkv)
+
+
+@_forward.register_kernel("cuda")
+def _(
+    qkv: Tensor,
+    q_weight: Tensor | None,
+    q_bias: Tensor | None,
+    k_weight: Tensor | None,
+    k_bias: Tensor | None,
+    cos: Tensor,
+    sin: Tensor,
+    num_heads: int,
+    num_kv_heads: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from flagdit_kernels.ops.qk_norm_rope import triton
+
+    return triton.forward(qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads, eps)
+
+
+@_backward.register_kernel("cuda")
+def _(
+    dq: Tensor,
+    dk: Tensor,
+    dv: Tensor,
+    qkv: Tensor,
+    q_weight: Tensor | None,
+    q_bias: Tensor | None,
+    k_weight: Tensor | None,
+    k_bias: Tensor | None,
+    cos: Tensor,
+    sin: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from flagdit_kernels.ops.qk_norm_rope import triton
+
+    gradients = triton.backward(dq, dk, dv, qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, eps)
+    return _without_none(gradients, qkv)
+
+
+def _without_none(gradients: tuple[Tensor | None, ...], qkv: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """An operator cannot return None: an empty tensor stands for the gradient of a parameter that is not there."""
+    dqkv, dq_weight, dq_bias, dk_weight, dk_bias = (qkv.new_empty(0) if d is None else d for d in gradients)
+    return dqkv, dq_weight, dq_bias, dk_weight, dk_bias
 
 
 @_forward.register_fake
