@@ -119,6 +119,11 @@ class ToyWorld:
         )
 
 
+def toy_world(size: tuple[int, int] | None) -> ToyWorld:
+    """The world for toys of any size."""
+    return ToyWorld()
+
+
 @pytest.fixture(scope="session")
 def components() -> Components:
     """Tiny random parts; the network's weights are large enough for prompts to matter."""
@@ -149,7 +154,7 @@ def saved_model(components: Components, tmp_path_factory: pytest.TempPathFactory
 def toy_modality(saved_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modality]:
     """The only modality installed: it writes ``.toy`` files."""
     module = ModuleType("toys")
-    for part in (ToyPipeline, ToyWorld, generate_toys, save_toy, read_toy):
+    for part in (ToyPipeline, toy_world, generate_toys, save_toy, read_toy):
         setattr(module, part.__name__, part)
     monkeypatch.setitem(sys.modules, "toys", module)
     modality = Modality(
@@ -161,7 +166,7 @@ def toy_modality(saved_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         save="toys:save_toy",
         read_metadata="toys:read_toy",
         models={"nano": saved_model},
-        world="toys:ToyWorld",
+        world="toys:toy_world",
     )
     for name in ("modalities", "cli.recipes", "cli.models", "cli.info"):
         monkeypatch.setattr(

@@ -192,7 +192,7 @@ def test_half_precision_starts_from_the_same_noise(saved: Path) -> None:
 def test_a_folder_of_another_pipeline_is_refused(saved: Path, tmp_path: Path) -> None:
     """The class in model_index.json decides."""
     (tmp_path / "model_index.json").write_text('{"_class_name": "VideoPipeline"}')
-    with pytest.raises(CheckpointError, match="holds a VideoPipeline, expected a ImagePipeline"):
+    with pytest.raises(CheckpointError, match="holds the pipeline VideoPipeline, expected ImagePipeline"):
         ImagePipeline.from_pretrained(tmp_path)
 
 

@@ -37,7 +37,7 @@ class Modality:
         read_metadata: Function ``(path) -> dict`` that reads back what ``save`` stored.
         models: Shipped model folders by short name.
         recipes: Shipped training recipes by short name; ``lumina train`` calls them ``<modality>/<name>``.
-        world: Function or class ``() -> World`` for ``lumina eval``, or None where there is none.
+        world: Function ``(size: (width, height) | None) -> World`` for ``lumina eval``, or None where there is none.
         contact_sheet: Function ``(artifacts, path) -> None`` that shows many at once, or None.
     """
 

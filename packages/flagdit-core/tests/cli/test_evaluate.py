@@ -15,7 +15,20 @@ from flagdit_core.modalities import Modality
 def test_table_and_json(toy_modality: Modality, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Counts by category and check are those of the world, in the table and in the file."""
     output = tmp_path / "eval.json"
-    words = ["eval", "nano", "--count", "5", "--batch-size", "2", "--steps", "1", "--output", str(output)]
+    words = [
+        "eval",
+        "nano",
+        "--count",
+        "5",
+        "--batch-size",
+        "2",
+        "--steps",
+        "1",
+        "--size",
+        "4x2",
+        "--output",
+        str(output),
+    ]
     assert main(words) == 0
     table = capsys.readouterr().out
     assert "| all captions" in table and "60.0%" in table
@@ -23,6 +36,7 @@ def test_table_and_json(toy_modality: Modality, tmp_path: Path, capsys: pytest.C
     assert (values["overall"]["passed"], values["overall"]["total"]) == (3, 5)
     assert values["by_category"]["odd"]["passed"] == 0
     assert values["by_check"]["color"]["rate"] == 1.0
+    assert values["size"] == [4, 2]
     assert values["sampling"]["num_inference_steps"] == 1
     assert [sample["seed"] for sample in values["samples"]] == [0, 1, 2, 3, 4]
 

@@ -51,7 +51,7 @@ def test_dropped_tokens_are_told_and_strict_forbids_them(infer: Run, capsys: pyt
     """What is dropped is told as a note, unless --strict makes it an error."""
     long_prompt = "circle " * 50
     assert infer(long_prompt, "-o", "a.toy") == 0
-    assert "note: prompt 'circle circle" in capsys.readouterr().out
+    assert "note: prompt 'circle circle" in capsys.readouterr().err
     Path("a.toy").unlink()
     assert infer(long_prompt, "-o", "a.toy", "--strict") == 2
     assert capsys.readouterr().err.startswith("error: strict: prompt")
@@ -112,7 +112,7 @@ def test_model_of_another_modality(infer: Run, saved_model: Path, capsys: pytest
     index = Path("other/model_index.json")
     index.write_text(index.read_text().replace("ToyPipeline", "FilmPipeline"))
     assert infer("a", "-o", "a.toy", "--model", "other") == 2
-    assert "holds a FilmPipeline, expected a ToyPipeline" in capsys.readouterr().err
+    assert "holds the pipeline FilmPipeline, expected ToyPipeline" in capsys.readouterr().err
 
 
 def test_numbered_paths_have_equal_digits() -> None:

@@ -1,10 +1,13 @@
 """``lumina train`` finds a recipe, sets its fields and runs it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flagdit_core.cli import main
+from flagdit_core.cli.recipes import find_recipe
+from flagdit_core.errors import ConfigError
 from flagdit_core.modalities import Modality
 
 RECIPES = """
@@ -110,3 +113,14 @@ def test_mistakes_are_one_line(words: list[str], says: str, recipes: str, capsys
     captured = capsys.readouterr()
     assert says in captured.err and captured.err.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_short_names(toy_modality: Modality, recipes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shipped recipe is found by its qualified name, and by its own where only one modality has it."""
+    one = replace(toy_modality, recipes={"good": f"{recipes}:good", "once": f"{recipes}:once"})
+    other = replace(toy_modality, name="film", recipes={"once": f"{recipes}:once"})
+    monkeypatch.setattr("flagdit_core.cli.recipes.installed_modalities", lambda: {"toy": one, "film": other})
+    assert find_recipe("toy/good").function is find_recipe("good").function
+    assert find_recipe("film/once").name == "film/once"
+    with pytest.raises(ConfigError, match="toy/once, film/once"):
+        find_recipe("once")

@@ -128,7 +128,7 @@ def test_missing_folder_and_other_modality(saved_model: Path, tmp_path: Path) ->
     """A folder that is not there, and one of another pipeline, are told apart."""
     with pytest.raises(CheckpointError, match="there is no model folder"):
         read_model_index(tmp_path / "nothing")
-    with pytest.raises(CheckpointError, match="holds a ToyPipeline, expected a FilmPipeline"):
+    with pytest.raises(CheckpointError, match="holds the pipeline ToyPipeline, expected FilmPipeline"):
         read_model_index(saved_model, class_name="FilmPipeline")
 
 

@@ -3,6 +3,7 @@
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from lumina_image.artifacts import check_image_file
 from lumina_image.pipeline import ImagePipeline
+from lumina_image.world import PictureWorld
 
 
 def generate(pipeline: ImagePipeline, request: GenerationRequest) -> Generated:
@@ -35,3 +36,15 @@ def generate(pipeline: ImagePipeline, request: GenerationRequest) -> Generated:
     )
     assert isinstance(output.images, list)
     return Generated.of(output.images, output.report)
+
+
+def world(size: tuple[int, int] | None) -> PictureWorld:
+    """The picture world for pictures of that size.
+
+    Args:
+        size: (width, height), or None for square ones.
+
+    Returns:
+        A world whose prompts ask for what has room in such a picture.
+    """
+    return PictureWorld() if size is None else PictureWorld(aspect=size[0] / size[1])

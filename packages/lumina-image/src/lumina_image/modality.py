@@ -19,6 +19,6 @@ MODALITY = Modality(
         "folder": "lumina_image.recipes:folder",
         "vae": "lumina_image.recipes:vae",
     },
-    world="lumina_image.world:PictureWorld",
+    world="lumina_image.command:world",
     contact_sheet="lumina_image.contact_sheet:save_contact_sheet",
 )

@@ -91,6 +91,7 @@ def evaluate(
     sheet: Annotated[Path | None, typer.Option(help="Picture of the first 64 results to write.")] = None,
     modality: Annotated[str | None, typer.Option(help="Only needed where several have a model of that name.")] = None,
     batch_size: Annotated[int, typer.Option(help="Captions sampled at once.")] = 50,
+    size: Annotated[str | None, typer.Option(metavar="WIDTHxHEIGHT", help="By default the model's own.")] = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
     solver: Annotated[str | None, typer.Option(help="euler, midpoint, heun, ...")] = None,
@@ -104,7 +105,7 @@ def evaluate(
     run_eval(
         EvalOptions(
             target=target, count=count, seed=seed, output=output, sheet=sheet, modality=modality,
-            batch_size=batch_size, steps=steps, guidance=guidance, solver=solver,
+            batch_size=batch_size, size=size, steps=steps, guidance=guidance, solver=solver,
             overrides=tuple(overrides or ()), device=device, dtype=dtype,
         )
     )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flagdit_core.cli.devices import pick_device, pick_dtype
+from flagdit_core.cli.infer import parse_size
 from flagdit_core.cli.models import find_model, pipeline_settings
 from flagdit_core.errors import ConfigError
 from flagdit_core.modalities import load_object
@@ -25,6 +26,7 @@ class EvalOptions:
     sheet: Path | None = None
     modality: str | None = None
     batch_size: int = 50
+    size: str | None = None
     steps: int | None = None
     guidance: float | None = None
     solver: str | None = None
@@ -53,6 +55,7 @@ def run_eval(options: EvalOptions) -> None:
             check_output(path)
     if options.sheet is not None and options.sheet.suffix.lower() != ".png":
         raise ConfigError(f"--sheet must end in .png, got {options.sheet}")
+    size = parse_size(options.size)
     modality, folder = find_model(options.target, options.modality)
     if modality.world is None:
         raise ConfigError(f"there is no world to evaluate {modality.name} models with")
@@ -68,8 +71,8 @@ def run_eval(options: EvalOptions) -> None:
     kept: list[Any] = []
 
     def make(prompts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
-        request = GenerationRequest(prompts=prompts, seeds=seeds, settings=settings, progress=False)
-        return generate(pipeline, request).artifacts  # type: ignore[no-any-return]
+        request = GenerationRequest(prompts=prompts, seeds=seeds, settings=settings, size=size, progress=False)
+        return generate(pipeline, request).artifacts
 
     with tqdm(total=options.count, disable=None, leave=False, unit="caption") as bar:
 
@@ -79,7 +82,7 @@ def run_eval(options: EvalOptions) -> None:
 
         evaluation = evaluate(
             make,
-            load_object(modality.world)(),
+            load_object(modality.world)(size),
             count=options.count,
             seed=options.seed,
             batch_size=options.batch_size,
@@ -92,6 +95,7 @@ def run_eval(options: EvalOptions) -> None:
             "model_sha256": weights_digest(folder),
             "count": options.count,
             "seed": options.seed,
+            "size": size,
             "sampling": settings.to_dict(),
         }
         write_json(origin | evaluation.as_dict(), options.output)

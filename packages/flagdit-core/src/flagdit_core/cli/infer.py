@@ -1,6 +1,7 @@
 """``lumina infer``: a file from a sentence."""
 
 import re
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def run_infer(options: InferOptions) -> None:
         save(artifact, path, {**metadata, "model": options.model, "model_sha256": digest})
         print(path)
     for line in generated.report.deviations:
-        print(f"note: {line}")
+        print(f"note: {line}", file=sys.stderr)
     seed = generated.metadata[0]["seed"]
     print(f"seed {seed}, {settings.num_inference_steps} {settings.solver} steps, "
           f"guidance {settings.guidance_scale:g}, {time.perf_counter() - started:.1f} s")  # fmt: skip

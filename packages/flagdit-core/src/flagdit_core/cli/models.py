@@ -52,7 +52,7 @@ def find_model(name: str, modality_name: str | None = None) -> tuple[Modality, P
         if entry.pipeline.rpartition(":")[2] == class_name:
             return entry, folder
     raise CheckpointError(
-        f"{folder} holds a {class_name}, which none of the installed modalities runs: {', '.join(modalities)}"
+        f"{folder} holds the pipeline {class_name}, which no installed modality runs: {', '.join(modalities)}"
     )
 
 

@@ -41,7 +41,8 @@ def find_recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Args:
-        name: ``module:function``, looked for in the current folder too, or the short name of a shipped recipe.
+        name: ``module:function``, looked for in the current folder too, or the short name of a shipped recipe
+            ("image/tiny", or "tiny" where only one modality has it).
 
     Returns:
         The recipe.
@@ -50,11 +51,14 @@ def find_recipe(name: str) -> Recipe:
         ConfigError: There is no such recipe, or it is not a function of a dataclass with defaults.
     """
     shipped = shipped_recipes()
-    if name not in shipped and ":" not in name:
+    matches = [key for key in shipped if name in (key, key.partition("/")[2])]
+    if len(matches) > 1:
+        raise ConfigError(f"several modalities have a recipe {name!r}; say which: {', '.join(matches)}")
+    if not matches and ":" not in name:
         raise ConfigError(f"unknown recipe {name!r}; expected module:function or one of {', '.join(shipped) or 'none'}")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    function = load_object(shipped.get(name, name))
+    function = load_object(shipped[matches[0]] if matches else name)
     if not inspect.isfunction(function):
         raise ConfigError(f"{name} is a {type(function).__name__}, expected a recipe: a function of a dataclass")
     parameters = list(inspect.signature(function).parameters.values())

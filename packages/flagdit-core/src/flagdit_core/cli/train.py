@@ -26,6 +26,8 @@ def run_train(name: str, overrides: Sequence[str], *, output: Path | None, resum
         raise ConfigError(f"recipe {name} has no resume option; leave --resume out")
     changes = [*overrides, *([f"output_dir={output}"] if output is not None else [])]
     config = apply_overrides(recipe.default, changes)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    for package in ("flagdit_core", recipe.function.__module__.partition(".")[0]):
+        logging.getLogger(package).setLevel(logging.INFO)  # others' libraries speak up from warnings on
     result = recipe.function(config, resume=resume) if recipe.resumes else recipe.function(config)
     print(result if isinstance(result, Path) else f"{name}: done")

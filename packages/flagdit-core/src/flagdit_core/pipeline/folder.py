@@ -32,7 +32,9 @@ def read_model_index(folder: Path, *, class_name: str | None = None) -> dict[str
     index = _read_json_object(folder / MODEL_INDEX, f"{folder} is no model folder, or was only half written")
     found = index.get("_class_name")
     if class_name is not None and found != class_name:
-        raise CheckpointError(f"{folder} holds a {found}, expected a {class_name}: choose a model of this modality")
+        raise CheckpointError(
+            f"{folder} holds the pipeline {found}, expected {class_name}: choose a model of this modality"
+        )
     return index
 
 
