@@ -10,11 +10,11 @@ from pathlib import Path
 import einops
 import numpy as np
 import torch
-from flagdit_core.training.data import Batch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from flagdit_core.training.data import Batch
 from lumina_image.codec import ImageCodec
 from lumina_image.world import describe, draw, sample_scene
 
@@ -169,15 +169,11 @@ class EncodedWorld:
     """
 
     def __init__(self, stages: Sequence[Stage], folder: Path, *, seed: int) -> None:
-        self._stages = list(stages)
-        latents: dict[Kind, list[Tensor]] = {}
-        self._captions: dict[Kind, list[list[str]]] = {}
+        self._stages, self._folder = list(stages), folder
+        self._shards: dict[Kind, list[Shard]] = {}
         for shard in wanted_shards(stages, seed=seed):
-            kind = (shard.width, shard.height, shard.num_objects)
-            shard_latents, captions = _read_shard(shard.path(folder))
-            latents.setdefault(kind, []).append(shard_latents)
-            self._captions.setdefault(kind, []).extend(captions)
-        self._latents = {kind: torch.cat(parts) for kind, parts in latents.items()}
+            self._shards.setdefault((shard.width, shard.height, shard.num_objects), []).append(shard)
+        self._loaded: dict[Kind, tuple[Tensor, list[list[str]]]] = {}
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
         """The batch of a step, a pure function of the arguments.
@@ -197,11 +193,19 @@ class EncodedWorld:
         numbers = 1 + generator.choice(3, size=batch_size, p=weights / weights.sum())
         latents, captions = [], []
         for number in numbers.tolist():
-            kind = (size.width, size.height, number)
-            index = int(generator.integers(len(self._latents[kind])))
-            latents.append(self._latents[kind][index])
-            captions.append(self._captions[kind][index][int(generator.integers(WORDINGS))])
+            known_latents, known_captions = self._pictures((size.width, size.height, number))
+            index = int(generator.integers(len(known_latents)))
+            latents.append(known_latents[index])
+            captions.append(known_captions[index][int(generator.integers(WORDINGS))])
         return Batch(latents=torch.stack(latents).float(), captions=captions)
+
+    def _pictures(self, kind: Kind) -> tuple[Tensor, list[list[str]]]:
+        """All latents of a kind and their captions, read when first used."""
+        if kind not in self._loaded:
+            parts = [_read_shard(shard.path(self._folder)) for shard in self._shards[kind]]
+            captions = [words for _, shard_captions in parts for words in shard_captions]
+            self._loaded[kind] = torch.cat([latents for latents, _ in parts]), captions
+        return self._loaded[kind]
 
 
 def _read_shard(path: Path) -> tuple[Tensor, list[list[str]]]:

@@ -9,13 +9,13 @@ from typing import Literal
 import einops
 import numpy as np
 import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
 from flagdit_core.errors import ConfigError, DataError
 from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.pipeline import Components
 from flagdit_core.training import ExampleSource, FolderDataset, TrainingConfig, read_manifest, train
-from PIL import Image, UnidentifiedImageError
-from torch import Tensor
-
 from lumina_image.pipeline import ImagePipeline
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,8 @@ def folder(config: FolderRecipe, *, resume: bool = False) -> Path:
         raise ConfigError(f"max_pixels must be at least {multiple**2}, got {config.max_pixels}")
 
     def load(path: Path) -> Tensor:
-        latent: Tensor = parts.codec.encode(read_picture(path, multiple=multiple, max_pixels=config.max_pixels)[None])[0]
+        picture = read_picture(path, multiple=multiple, max_pixels=config.max_pixels)
+        latent: Tensor = parts.codec.encode(picture[None])[0]
         return latent
 
     parts.text_encoder.requires_grad_(config.train_text_encoder)
@@ -122,7 +123,8 @@ def read_picture(path: Path, *, multiple: int, max_pixels: int) -> Tensor:
     white = Image.new("RGBA", rgba.size, "white")
     picture = Image.alpha_composite(white, rgba).convert("RGB")
     scale = min(1.0, math.sqrt(max_pixels / (picture.width * picture.height)))
-    size = tuple(max(1, round(side * scale / multiple)) * multiple for side in picture.size)
+    width, height = (max(1, round(side * scale / multiple)) * multiple for side in picture.size)
+    size = (width, height)
     if size != picture.size:
         logger.info("%s: %dx%d scaled to %dx%d", path, *picture.size, *size)
         picture = picture.resize(size, Image.Resampling.LANCZOS)

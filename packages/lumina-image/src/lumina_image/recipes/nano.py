@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from flagdit_core.errors import ConfigError
 from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.model.config import FlagDiTConfig
@@ -14,7 +15,6 @@ from flagdit_core.pipeline import Components, SamplingSettings
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.text_encoder.small import build_small_text_encoder
 from flagdit_core.training import TrainingConfig, train
-
 from lumina_image.codec import ImageCodec
 from lumina_image.contact_sheet import save_contact_sheet
 from lumina_image.modality import MODALITY
@@ -73,12 +73,12 @@ class NanoRecipe:
     model: FlagDiTConfig = field(default_factory=lambda: FlagDiTConfig.preset("nano"))
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     stages: tuple[Stage, ...] = (
-        Stage(steps=6000, weights=(1.0, 0.0, 0.0), sizes=_SMALL, pictures=30_000),
-        Stage(steps=4000, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=24_000),
-        Stage(steps=2500, weights=(0.5, 0.4, 0.1), sizes=_ANY_ASPECT, pictures=24_000),
+        Stage(steps=3000, weights=(1.0, 0.0, 0.0), sizes=_SMALL, pictures=30_000),
+        Stage(steps=2100, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=24_000),
+        Stage(steps=900, weights=(0.5, 0.4, 0.1), sizes=_ANY_ASPECT, pictures=24_000),
     )
     training: TrainingConfig = TrainingConfig(
-        num_steps=12_500,
+        num_steps=6000,
         batch_size=64,
         optimizer="muon",
         learning_rate=2e-3,
@@ -200,6 +200,7 @@ def draw_and_verify(pipeline: ImagePipeline, step: int, folder: Path, *, prompts
     world = PictureWorld()
     asked = world.prompts(prompts, seed=0)
     images = pipeline([prompt.text for prompt in asked], seed=0).images
+    assert isinstance(images, list)
     verdicts = [world.verify(image, prompt.text) for image, prompt in zip(images, asked, strict=True)]
     save_contact_sheet(images, folder / f"step-{step:06d}.png")
     rows = []

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from flagdit_core.model.config import FlagDiTConfig
-
 from lumina_image.recipes.encoded_world import PictureSize, Stage
 from lumina_image.recipes.nano import NanoRecipe, TextEncoderRecipe, nano
 
@@ -25,11 +24,17 @@ TINY = NanoRecipe(
     ),
     training=replace(
         NanoRecipe().training,
-        num_steps=150, batch_size=16, warmup_steps=20, ema_decay=0.9, log_every=10, sample_every=75, checkpoint_every=50,
+        num_steps=150,
+        batch_size=16,
+        warmup_steps=20,
+        ema_decay=0.9,
+        log_every=10,
+        sample_every=75,
+        checkpoint_every=50,
     ),
     sampled_prompts=8,
     workers=1,
-)  # fmt: skip
+)
 
 
 def tiny(config: NanoRecipe = TINY, *, resume: bool = False) -> Path:

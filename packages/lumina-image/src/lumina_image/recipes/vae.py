@@ -223,7 +223,7 @@ def _train_step(config: VAERecipe, state: VAEState, step: int) -> dict[str, floa
     noise = torch.Generator().manual_seed(config.seed + step)
     losses = _losses(config, state.model, _batch(config, step), noise)
     state.model.zero_grad()
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.max_grad_norm)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
