@@ -1,14 +1,16 @@
 """The network against outputs of the authors' code (made from tiny random models; see docs/parity.md)."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from flagdit_core.guidance import classifier_free_guidance
-from flagdit_core.interop.lumina_t2x import load_model
 from safetensors.torch import load_file
 from torch import Tensor
+
+from flagdit_core.guidance import classifier_free_guidance
+from flagdit_core.interop.lumina_t2x import load_model
 
 DATA = Path(__file__).parent.parent / "data" / "parity"
 TOLERANCE = 2e-5
@@ -36,10 +38,10 @@ def relative_error(ours: Tensor, theirs: Tensor) -> float:
 def guided(model, inputs: dict, options: dict) -> dict[str, Tensor]:
     """The authors' ``forward_with_cfg``: first half of the batch with and without text, three channels guided."""
     half = inputs["x"][: len(inputs["x"]) // 2]
+    names = {"caption": "cap_feats", "caption_mask": "cap_mask", "labels": "y"}
     conditioned, unconditioned = [
-        {key: inputs[theirs].chunk(2)[i] for key, theirs in (("caption", "cap_feats"), ("caption_mask", "cap_mask"), ("labels", "y")) if theirs in inputs}
-        for i in (0, 1)
-    ]  # fmt: skip
+        {ours: inputs[theirs].chunk(2)[i] for ours, theirs in names.items() if theirs in inputs} for i in (0, 1)
+    ]
     call = {
         "ntk_factor": options.get("ntk_factor", 1.0),
         "rope_scaling_factor": options.get("rope_scaling_factor", 1.0),
@@ -59,7 +61,7 @@ def euler_states(model, inputs: dict, options: dict) -> dict[str, Tensor]:
     """The authors' audio sampler: Euler on integer timesteps, guidance on all channels, all states kept."""
     times, x = torch.linspace(0, 1, options["num_points"]), inputs["x0"]
     states = [x]
-    for t, t_next in zip(times[:-1], times[1:], strict=True):
+    for t, t_next in pairwise(times):
         velocity = model(x, t, inputs["cond"])
         if options["cfg_scale"] is not None:
             unconditional = model(x, t, inputs["uncond"])
@@ -85,7 +87,8 @@ def test_golden(name: str, label: str) -> None:
     elif "y" in inputs:
         ours = {"y": model(inputs["x"], inputs["t"], labels=inputs["y"])}
     else:
-        ours = {"y": model(inputs["x"], inputs["t"], inputs.get("cap_feats", inputs.get("context")), inputs.get("cap_mask"))}  # fmt: skip
+        caption = inputs.get("cap_feats", inputs.get("context"))
+        ours = {"y": model(inputs["x"], inputs["t"], caption, inputs.get("cap_mask"))}
     for key, theirs in tensors_under(tensors, f"out.{label}.").items():
         if key in ours:
             pairs = zip(ours[key], theirs, strict=True) if isinstance(theirs, list) else [(ours[key], theirs)]

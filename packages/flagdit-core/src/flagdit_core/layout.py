@@ -84,7 +84,7 @@ class Packed:
     shapes: tuple[tuple[int, int, int, int], ...]
 
 
-def pack(latents: Latents, layout: Layout = Layout()) -> Packed:  # noqa: B008 - frozen
+def pack(latents: Latents, layout: Layout = Layout()) -> Packed:
     """One packed sequence from a batch of latents, or from a list of unequal ones.
 
     Args:
@@ -118,7 +118,7 @@ def pack(latents: Latents, layout: Layout = Layout()) -> Packed:  # noqa: B008 -
     )
 
 
-def unpack(tokens: Tensor, shapes: Sequence[tuple[int, int, int, int]], layout: Layout = Layout()) -> list[Tensor]:  # noqa: B008 - frozen
+def unpack(tokens: Tensor, shapes: Sequence[tuple[int, int, int, int]], layout: Layout = Layout()) -> list[Tensor]:
     """The latents of a packed sequence.
 
     Args:

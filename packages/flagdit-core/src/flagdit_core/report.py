@@ -27,7 +27,7 @@ class Report:
     settings: dict[str, Any] = field(default_factory=dict)
     deviations: list[str] = field(default_factory=list)
 
-    def record(self, **values: Any) -> None:  # noqa: ANN401 - a report holds any JSON value
+    def record(self, **values: Any) -> None:
         """Store settings; a later value replaces an earlier one of the same name."""
         self.settings.update(values)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from flagdit_core.errors import CheckpointError, ConfigError
-from flagdit_core.interop.lumina_t2x import load_model, load_with_report
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from flagdit_core.errors import CheckpointError, ConfigError
+from flagdit_core.interop.lumina_t2x import load_model, load_with_report
 
 DATA = Path(__file__).parents[4] / "tests" / "data"
 MANIFESTS = {
@@ -60,7 +61,7 @@ def test_wrong_family_and_arguments() -> None:
         load_model(weights, family="audio")
     with pytest.raises(ConfigError, match="families are t2i"):
         load_model(weights, family="video")
-    with pytest.raises(ConfigError, match="unknown constructor arguments .* width"):
+    with pytest.raises(ConfigError, match=r"unknown constructor arguments .* width"):
         load_model(weights, family="t2i", config=arguments | {"width": 3})
     with pytest.raises(CheckpointError, match="should have shape"):
         load_model(weights, family="t2i", config=arguments | {"cap_feat_dim": 24})
@@ -97,7 +98,9 @@ def _split(weights: dict[str, Tensor], rank: int) -> dict[str, Tensor]:
     def part(name: str, tensor: Tensor) -> Tensor:
         if any(key in name for key in ("wo.", "w2.")):
             return tensor.chunk(2, dim=1)[rank].contiguous()
-        if any(key in name for key in ("wq.", "wk.", "wv.", "wk_y.", "wv_y.", "w1.", "w3.", "_norm.", "attention.gate")):
+        if any(
+            key in name for key in ("wq.", "wk.", "wv.", "wk_y.", "wv_y.", "w1.", "w3.", "_norm.", "attention.gate")
+        ):
             return tensor if "y_norm.weight" in name and "ky" not in name else tensor.chunk(2)[rank].contiguous()
         return tensor.clone()
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from flagdit_core import FlagDiT, FlagDiTConfig
 from flagdit_core.errors import CheckpointError, ConfigError, ShapeError
 from flagdit_core.model.config import PRESETS
 from flagdit_core.model.rope import rotary_cos_sin
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TINY = FlagDiTConfig(
     in_channels=3,
@@ -35,6 +36,7 @@ def randomized(config: FlagDiTConfig) -> FlagDiT:
 
 
 MODEL = randomized(TINY)
+FITTING = (torch.zeros(1, 3, 4, 4), 0.5, torch.zeros(1, 5, 12))
 
 
 @settings(deadline=None, max_examples=20)
@@ -167,10 +169,10 @@ def test_bfloat16() -> None:
         (lambda m: m(torch.zeros(1, 3, 4, 4), 0.5, torch.zeros(2, 5, 12)), ShapeError, r"\(1, M, 12\)"),
         (lambda m: m(torch.zeros(2, 3, 4, 4), torch.rand(3), torch.zeros(2, 5, 12)), ShapeError, "one time, or 2"),
         (lambda m: m(torch.zeros(1, 3, 4, 4), 0.5, torch.zeros(1, 5, 12), torch.ones(1, 4)), ShapeError, "mask"),
-        (lambda m: m(torch.zeros(1, 3, 4, 4), 0.5, torch.zeros(1, 5, 12), labels=torch.tensor([0])), ConfigError, "no labels"),
-        (lambda m: m(torch.zeros(1, 3, 4, 4), 0.5, torch.zeros(1, 5, 12), base_sequence_length=1), ConfigError, "at least 2"),
+        (lambda m: m(*FITTING, labels=torch.tensor([0])), ConfigError, "no labels"),
+        (lambda m: m(*FITTING, base_sequence_length=1), ConfigError, "at least 2"),
     ],
-)  # fmt: skip
+)
 def test_bad_calls(call, error: type[Exception], message: str) -> None:
     """What does not fit the configuration is refused with what was expected."""
     with pytest.raises(error, match=message):
@@ -182,7 +184,12 @@ def test_bad_calls(call, error: type[Exception], message: str) -> None:
 def test_rotary_angles_are_exact(position: int, head_dim: int) -> None:
     """At any length, cosines and sines are those of float64 angles to float32 rounding."""
     cos, sin = rotary_cos_sin(
-        torch.tensor([position]), torch.tensor([1]), head_dim=head_dim, theta=10000.0, ntk_factor=3.0, scaling_factor=2.0
+        torch.tensor([position]),
+        torch.tensor([1]),
+        head_dim=head_dim,
+        theta=10000.0,
+        ntk_factor=3.0,
+        scaling_factor=2.0,
     )
     k = torch.arange(0, head_dim, 2, dtype=torch.float64)
     angles = position / 2.0 / (30000.0 ** (k / head_dim))
@@ -243,7 +250,9 @@ def test_save_and_load(tmp_path: Path, max_shard_size: str) -> None:
     assert (len(list(tmp_path.glob("*.safetensors"))) > 1) == (max_shard_size == "20KB")
     loaded = FlagDiT.from_pretrained(tmp_path)
     assert loaded.config == TINY
-    assert all(torch.equal(a, b) for a, b in zip(MODEL.state_dict().values(), loaded.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(MODEL.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )
     assert FlagDiT.from_pretrained(tmp_path, dtype=torch.bfloat16).dtype == torch.bfloat16
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from flagdit_core.errors import ShapeError
-from flagdit_core.layout import NEXT_FRAME, NEXT_LINE, Layout, like, pack, unpack
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flagdit_core.errors import ShapeError
+from flagdit_core.layout import NEXT_FRAME, NEXT_LINE, Layout, like, pack, unpack
 
 layouts = st.builds(
     Layout,

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flagdit_core.output import atomic_file
 from PIL import Image
+
+from flagdit_core.output import atomic_file
 
 GAP = 4
 

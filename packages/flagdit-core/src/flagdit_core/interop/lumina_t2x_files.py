@@ -113,10 +113,10 @@ def _read_arguments(path: Path) -> dict[str, Any]:
     return {name: getattr(namespace, name) for name in _ARGUMENTS if hasattr(namespace, name)}
 
 
-def _load_plain(path: Path, allowed: list[type]) -> Any:  # noqa: ANN401 - whatever the file holds
+def _load_plain(path: Path, allowed: Sequence[type]) -> object:
     """Content of a torch file, tensors and plain values only."""
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # torch reports a refused pickle, a truncated zip and a text file by different exceptions.

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flagdit_core.model.config import FlagDiTConfig
 from flagdit_kernels import (
+    Backend,
     attention,
     gated_cross_attention,
     gated_residual,
@@ -18,9 +22,6 @@ from flagdit_kernels import (
     rms_norm_modulate,
     swiglu,
 )
-from torch import Tensor, nn
-
-from flagdit_core.model.config import FlagDiTConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Context:
     cu_seqlens: Tensor
     max_seqlen: int
     softmax_scale: Tensor | None
-    backend: str
+    backend: Backend
 
     @property
     def segments(self) -> tuple[Tensor, int]:
@@ -89,6 +90,7 @@ class Attention(nn.Module):
         k_BMGH = self.caption_k_norm(k_BMD).to(v_BMD.dtype).unflatten(-1, (self.num_kv_heads, self.head_dim))
         v_BMGH = v_BMD.unflatten(-1, (self.num_kv_heads, self.head_dim))
         mask_BM = context.caption_mask_BM
+        assert mask_BM is not None
         return gated_cross_attention(
             out_LNH, q_LNH, k_BMGH, v_BMGH, self.gate, mask_BM, *context.segments, backend=context.backend
         )
@@ -121,15 +123,18 @@ class Block(nn.Module):
 
     def forward(self, x_LD: Tensor, context: Context) -> Tensor:
         """The tokens after this block."""
-        segments, options = context.segments, {"eps": self.norm_eps, "backend": context.backend}
-        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.modulation(F.silu(context.conditioning_BA)).chunk(6, 1)
-        h_LD = rms_norm_modulate(x_LD, self.attention_norm.weight, shift_a, scale_a, *segments, **options)
+        segments, eps, backend = context.segments, self.norm_eps, context.backend
+        modulation_BD6 = self.modulation(F.silu(context.conditioning_BA))
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = modulation_BD6.chunk(6, dim=1)
+        h_LD = rms_norm_modulate(
+            x_LD, self.attention_norm.weight, shift_a, scale_a, *segments, eps=eps, backend=backend
+        )
         h_LD = self.attention(h_LD, context)
         x_LD, h_LD = gated_residual_rms_norm_modulate(
-            x_LD, h_LD, gate_a, self.ffn_norm.weight, shift_f, scale_f, *segments, **options
+            x_LD, h_LD, gate_a, self.ffn_norm.weight, shift_f, scale_f, *segments, eps=eps, backend=backend
         )
         h_LD = self.feed_forward(h_LD, context)
-        return gated_residual(x_LD, h_LD, gate_f, *segments, backend=context.backend)
+        return gated_residual(x_LD, h_LD, gate_f, *segments, backend=backend)
 
 
 class FinalLayer(nn.Module):
@@ -142,5 +147,5 @@ class FinalLayer(nn.Module):
 
     def forward(self, x_LD: Tensor, context: Context) -> Tensor:
         """(L, values of a patch)."""
-        shift, scale = self.modulation(F.silu(context.conditioning_BA)).chunk(2, 1)
+        shift, scale = self.modulation(F.silu(context.conditioning_BA)).chunk(2, dim=1)
         return self.linear(layer_norm_modulate(x_LD, shift, scale, *context.segments, backend=context.backend))

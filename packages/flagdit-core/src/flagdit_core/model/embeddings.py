@@ -32,7 +32,10 @@ class TimestepEmbedder(nn.Sequential):
         k = torch.arange(half, dtype=torch.float32, device=timesteps_B.device)
         frequencies = torch.exp(-math.log(10000) * k / half)
         angles = timesteps_B.float()[:, None] * frequencies
-        return super().forward(torch.cat([angles.cos(), angles.sin()], dim=-1).to(self[0].weight.dtype))
+        x = torch.cat([angles.cos(), angles.sin()], dim=-1).to(next(self.parameters()).dtype)
+        for layer in self:
+            x = layer(x)
+        return x
 
 
 def pool_caption(caption_BMY: Tensor, mask_BM: Tensor, pooling: CaptionPooling) -> Tensor:

@@ -19,6 +19,7 @@ from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.embeddings import TimestepEmbedder, pool_caption
 from flagdit_core.model.initialization import initialize
 from flagdit_core.model.rope import rotary_cos_sin
+from flagdit_kernels import Backend
 
 
 class FlagDiT(nn.Module):
@@ -65,7 +66,7 @@ class FlagDiT(nn.Module):
         ntk_factor: float | Tensor = 1.0,
         rope_scaling_factor: float | Tensor = 1.0,
         base_sequence_length: int | None = None,
-        backend: str = "auto",
+        backend: Backend = "auto",
     ) -> Latents:
         r"""The velocity dx/dt at each latent (t = 0 noise, t = 1 data).
 

@@ -31,10 +31,13 @@ def initialize(model: "FlagDiT") -> None:
         nn.init.zeros_(block.modulation.weight)
     nn.init.zeros_(model.final_layer.modulation.weight)
     nn.init.zeros_(model.final_layer.linear.weight)
-    for layer in (model.timestep_embedder[0], model.timestep_embedder[2]):
-        nn.init.normal_(layer.weight, std=0.02)
+    for layer in model.timestep_embedder:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.02)
     if model.config.caption_size is not None:
-        nn.init.zeros_(model.caption_embedder[1].weight)
+        for layer in model.caption_embedder:
+            if isinstance(layer, nn.Linear):
+                nn.init.zeros_(layer.weight)
     if model.config.num_classes is not None:
         nn.init.normal_(model.label_embedder.weight, std=0.02)
     if model.config.next_line:

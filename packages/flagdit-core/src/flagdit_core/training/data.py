@@ -59,14 +59,22 @@ class BatchSource(Protocol):
         ...
 
 
+class Examples(Protocol):
+    """A finite collection whose items are made on access, such as a list or a ``FolderDataset``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Example: ...
+
+
 class ExampleSource:
     """Batches from a finite collection, each epoch in a new order.
 
     Args:
-        examples: A sequence whose items are made on access, such as a list or a ``FolderDataset``.
+        examples: What to learn from.
     """
 
-    def __init__(self, examples: Sequence[Example]) -> None:
+    def __init__(self, examples: Examples) -> None:
         self._examples = examples
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
 

@@ -10,8 +10,14 @@ from lumina_image.recipes.nano import NanoRecipe, TextEncoderRecipe, nano
 TINY = NanoRecipe(
     output_dir=Path("runs/tiny"),
     model=replace(
-        FlagDiTConfig.preset("nano"), hidden_size=64, depth=3, num_heads=2, num_kv_heads=2, ffn_hidden_size=192,
-        conditioning_size=64, caption_size=64,
+        FlagDiTConfig.preset("nano"),
+        hidden_size=64,
+        depth=3,
+        num_heads=2,
+        num_kv_heads=2,
+        ffn_hidden_size=192,
+        conditioning_size=64,
+        caption_size=64,
     ),
     text_encoder=TextEncoderRecipe(num_layers=1, captions=500),
     stages=(
