@@ -74,8 +74,8 @@ class NanoRecipe:
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     stages: tuple[Stage, ...] = (
         Stage(steps=3000, weights=(1.0, 0.0, 0.0), sizes=_SMALL, pictures=30_000),
-        Stage(steps=2100, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=24_000),
-        Stage(steps=900, weights=(0.5, 0.4, 0.1), sizes=_ANY_ASPECT, pictures=24_000),
+        Stage(steps=2100, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=16_000),
+        Stage(steps=900, weights=(0.5, 0.4, 0.1), sizes=_ANY_ASPECT, pictures=12_000),
     )
     training: TrainingConfig = TrainingConfig(
         num_steps=6000,
