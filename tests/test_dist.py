@@ -1,0 +1,159 @@
+"""The built wheels: each package installs alone, with nothing but what it says it needs, and works from there."""
+
+import importlib.metadata
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Callable, Iterable
+from email.parser import Parser
+from functools import cache
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from PIL import Image
+
+from lumina_image.world import PictureWorld
+
+ROOT = Path(__file__).parents[1]
+OURS = ("flagdit-kernels", "flagdit-core", "lumina-image", "lumina-video", "lumina-3d", "lumina-audio")
+# What a package brings along of ours.
+COMPANIONS = {
+    "flagdit-kernels": {"flagdit-kernels"},
+    "flagdit-core": {"flagdit-kernels", "flagdit-core"},
+    **{name: {"flagdit-kernels", "flagdit-core", name} for name in OURS if name.startswith("lumina-")},
+}
+PROMPT = "a large red circle in the center on a white background"
+MODEL_BYTES = 24_000_000
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A finished command with what it printed."""
+    return subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The six wheels by distribution, as ``make dist`` builds them."""
+    folder = tmp_path_factory.mktemp("dist")
+    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", folder)
+    built = run(sys.executable, "-m", "pip", "wheel", *options, *(f"./packages/{name}" for name in OURS))
+    assert built.returncode == 0, built.stderr
+    found = {path.name.split("-")[0].replace("_", "-"): path for path in folder.iterdir()}
+    assert found.keys() == set(OURS)
+    return found
+
+
+@cache
+def tops(name: str) -> set[Path]:
+    """The top-level files and folders of an installed distribution."""
+    distribution = importlib.metadata.distribution(name)
+    names = {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}
+    return {Path(str(distribution.locate_file(name))) for name in names}
+
+
+def third_party(wheel_files: Iterable[Path]) -> set[Path]:
+    """Files and folders here that belong to what the wheels require, directly or not, extras left out."""
+    pending: list[tuple[str, tuple[str, ...]]] = []
+    for path in wheel_files:
+        with zipfile.ZipFile(path) as wheel:
+            metadata = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+            required = Parser().parsestr(wheel.read(metadata).decode()).get_all("Requires-Dist", [])
+        pending += [(line, ()) for line in required]
+    found: set[Path] = set()
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    while pending:
+        line, extras = pending.pop()
+        requirement = Requirement(line)
+        wanted = requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in (*extras, ""))
+        key = (canonicalize_name(requirement.name), tuple(sorted(requirement.extras)))
+        if not wanted or key in seen or key[0] in OURS:
+            continue
+        seen.add(key)
+        found |= tops(key[0])
+        pending += [(inner, key[1]) for inner in importlib.metadata.requires(key[0]) or ()]
+    return found
+
+
+@pytest.fixture(scope="module")
+def install(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Installs one of ours into an environment of its own, once, and returns that environment's ``bin``.
+
+    Third-party packages are links to those of this environment, so that no index is needed; only the ones required.
+    """
+
+    @cache
+    def make(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        venv.create(folder / "env", with_pip=False)
+        links = folder / "third-party"
+        links.mkdir()
+        for path in third_party(wheels[companion] for companion in COMPANIONS[name]):
+            (links / path.name).symlink_to(path)
+        (site,) = (folder / "env").glob("lib/python*/site-packages")
+        (site / "third-party.pth").write_text(f"{links}\n", encoding="utf-8")
+        source = ("--isolated", "--no-index", "--find-links", wheels[name].parent)
+        python = folder / "env" / "bin" / "python"
+        installed = run(sys.executable, "-m", "pip", "--python", python, "install", *source, name)
+        assert installed.returncode == 0, installed.stderr
+        return python.parent
+
+    return make
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_wheel_holds_one_package(name: str, wheels: dict[str, Path]) -> None:
+    """A wheel has its package, typed, and its licence; no tests and nothing of the others."""
+    module = name.replace("-", "_")
+    with zipfile.ZipFile(wheels[name]) as wheel:
+        names = wheel.namelist()
+    assert {path.split("/")[0] for path in names} == {module, f"{module}-0.1.0.dist-info"}
+    assert {f"{module}/py.typed", f"{module}-0.1.0.dist-info/licenses/LICENSE"} <= set(names)
+    assert not [path for path in names if "test" in path or path.endswith(".pyc")]
+
+
+def test_wheel_holds_the_model(wheels: dict[str, Path]) -> None:
+    """All parts of the nano model are in the wheel of lumina-image, and stay under their limit."""
+    with zipfile.ZipFile(wheels["lumina-image"]) as wheel:
+        sizes = {info.filename: info.file_size for info in wheel.infolist() if "/models/nano/" in info.filename}
+    parts = {name.split("/models/nano/")[1].split("/")[0] for name in sizes}
+    assert parts >= {"model_index.json", "text_encoder", "tokenizer", "transformer", "vae"}
+    assert sum(sizes.values()) < MODEL_BYTES
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_package_installs_alone(name: str, install: Callable[[str], Path]) -> None:
+    """Installed from its wheel, a package brings only what it builds on, and its public names load without the rest."""
+    code = f"""
+import importlib.metadata
+import {name.replace("-", "_")} as package
+for public in getattr(package, "__all__", ()):
+    getattr(package, public)
+ours = {{entry.metadata["Name"] for entry in importlib.metadata.distributions()}}
+print(*sorted(found for found in ours if found.startswith(("flagdit-", "lumina-"))))
+"""
+    result = run(install(name) / "python", "-c", code)
+    assert result.returncode == 0, result.stderr
+    assert set(result.stdout.split()) == COMPANIONS[name]
+
+
+def test_command_without_modalities(install: Callable[[str], Path], tmp_path: Path) -> None:
+    """Core alone has the command, which says what to install for a picture and writes nothing."""
+    result = run(install("flagdit-core") / "lumina", "infer", PROMPT, "-o", "circle.png", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "pip install lumina-image" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_picture_from_the_wheel(install: Callable[[str], Path], tmp_path: Path) -> None:
+    """lumina-image alone, from its wheel, draws with its own model what the sentence says."""
+    result = run(install("lumina-image") / "lumina", "infer", PROMPT, "-o", "circle.png", "--seed", "7", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "circle.png") as image:
+        assert image.format == "PNG"
+        verdict = PictureWorld().verify(image.convert("RGB"), PROMPT)
+    assert verdict.passed, verdict
