@@ -42,19 +42,17 @@ class Muon(torch.optim.Optimizer):
 
     A kernel moves by ``lr * 0.2 * sqrt(max(M, N))`` times the orthogonal momentum, whose entries then have a root mean
     square of about 0.2 lr, as AdamW's have.
+
+    Args:
+        params: Kernels of two or more dimensions.
+        lr: Learning rate, on AdamW's scale.
+        momentum: Of the gradient's moving average.
+        weight_decay: Decoupled, as AdamW's.
     """
 
     def __init__(
         self, params: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
-        """Optimise ``params``.
-
-        Args:
-            params: Kernels of two or more dimensions.
-            lr: Learning rate, on AdamW's scale.
-            momentum: Of the gradient's moving average.
-            weight_decay: Decoupled, as AdamW's.
-        """
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @overload

@@ -87,15 +87,14 @@ def load_checkpoint(run_dir: Path, state: VAEState, *, settings: str) -> tuple[i
 
 
 class MetricsLog:
-    """metrics.csv of a run, one row per call."""
+    """metrics.csv of a run, one row per call; begun anew, or continued after the rows of earlier updates.
+
+    Args:
+        run_dir: The run's folder, which exists.
+        start: Updates made before; rows of later ones, from a run that was killed, are removed.
+    """
 
     def __init__(self, run_dir: Path, *, start: int) -> None:
-        """Begin the file, or go on with the rows of the first ``start`` updates.
-
-        Args:
-            run_dir: The run's folder, which exists.
-            start: Updates made before; rows of later ones, from a run that was killed, are removed.
-        """
         self._path = run_dir / "metrics.csv"
         rows: list[dict[str, str]] = []
         if self._path.exists():
