@@ -38,8 +38,8 @@ class ImageCodec:
         tile_overlap: Pixels that neighbouring tiles share and are blended over.
 
     Example:
-        >>> import torch
-        >>> codec = ImageCodec.from_pretrained(nano_folder / "vae")
+        >>> from lumina_image.modality import MODALITY
+        >>> codec = ImageCodec.from_pretrained(MODALITY.models["nano"] / "vae")
         >>> latents = codec.encode(torch.zeros(1, 3, 64, 96))
         >>> latents.shape, codec.decode(latents).shape
         (torch.Size([1, 8, 8, 12]), torch.Size([1, 3, 64, 96]))

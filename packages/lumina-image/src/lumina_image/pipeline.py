@@ -56,8 +56,8 @@ class ImagePipeline:
         name: What to call the model in reports.
 
     Example:
-        >>> pipe = ImagePipeline.from_pretrained("nano")  # doctest: +SKIP
-        >>> pipe("a red circle", height=128, width=192, seed=7).images[0].size  # doctest: +SKIP
+        >>> pipe = ImagePipeline.from_pretrained("nano")
+        >>> pipe("a red circle", height=128, width=192, seed=7).images[0].size
         (192, 128)
     """
 

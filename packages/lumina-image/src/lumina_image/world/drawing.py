@@ -106,7 +106,7 @@ def draw(scene: Scene, width: int, height: int, *, supersampling: int = 4) -> np
         ConfigError: If a size is not positive.
 
     Example:
-        >>> import numpy as np
+        >>> from lumina_image.world import sample_scene
         >>> draw(sample_scene(np.random.default_rng(0)), 64, 48).shape
         (48, 64, 3)
     """

@@ -1,0 +1,48 @@
+"""Every script in examples/ runs from the repository's root, and makes what it says."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str) -> None:
+    """Run a script as ``python examples/NAME`` does, in the present folder."""
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_sizes_and_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    """It writes pictures of three sizes, and reads back how one was made."""
+    run("sizes_and_seeds.py")
+    sizes = {Image.open(path).size for path in Path.cwd().glob("*.png")}
+    assert sizes == {(128, 128), (160, 96), (96, 160)}
+    assert "a small blue star on a black background [7, 7] euler" in capsys.readouterr().out
+
+
+def test_edit_by_inversion() -> None:
+    """It writes the picture, the picture come back, and the edited one, which differ from one another."""
+    run("edit_by_inversion.py")
+    pictures = {name: Image.open(f"{name}.png").tobytes() for name in ("before", "again", "after")}
+    assert len(set(pictures.values())) == 3
+
+
+def test_train_a_network(capsys: pytest.CaptureFixture[str]) -> None:
+    """The little network learns which label has which frequency."""
+    run("train_a_network.py")
+    assert "found [1, 1, 3, 3]" in capsys.readouterr().out
+
+
+def test_all_examples_are_listed() -> None:
+    """The folder's page lists every script; the recipe is run by the training page's snippet."""
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    scripts = {path.name for path in EXAMPLES.glob("*.py")}
+    assert scripts == {"sizes_and_seeds.py", "edit_by_inversion.py", "train_a_network.py", "own_recipe.py"}
+    assert all(f"({name})" in page for name in scripts)
