@@ -49,13 +49,13 @@ fmt: $(VENV)/.dev ## Format the code and sort its imports
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## Time what runs on a CPU; numbers go to benchmarks/results
-	$(BIN)/python -m pytest benchmarks -m "not gpu" --benchmark-json=benchmarks/results/cpu-$$(date +%F).json $(BENCH_FLAGS)
+	$(BIN)/python -m pytest benchmarks -m "not gpu" --bench-results benchmarks/results $(BENCH_FLAGS)
 
 bench-gpu: $(VENV)/.dev ## Time what runs on a GPU; numbers go to benchmarks/results
-	$(BIN)/python -m pytest benchmarks -m gpu --benchmark-json=benchmarks/results/gpu-$$(date +%F).json $(BENCH_FLAGS)
+	$(BIN)/python -m pytest benchmarks -m gpu --bench-results benchmarks/results $(BENCH_FLAGS)
 
-docs: $(VENV)/.dev ## Run every snippet of the pages
-	$(BIN)/python -m pytest tests/test_pages.py
+docs: $(VENV)/.dev ## Run every snippet and example of the pages, and follow their links
+	$(BIN)/python -m pytest tests/docs
 
 dist: $(VENV)/.dev ## Build the six wheels into dist/
 	rm -rf dist
