@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from tqdm import tqdm
 
 from flagdit_core.training.data import Batch
 from lumina_image.codec import ImageCodec
@@ -134,8 +135,13 @@ def encode_shards(shards: Sequence[Shard], codec_folder: Path, folder: Path, *, 
     folder.mkdir(parents=True, exist_ok=True)
     missing = [shard for shard in shards if not shard.path(folder).exists()]
     with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
-        for future in [pool.submit(_encode_shard, shard, codec_folder, folder) for shard in missing]:
-            future.result()
+        done = as_completed([pool.submit(_encode_shard, shard, codec_folder, folder) for shard in missing])
+        try:
+            for future in tqdm(done, total=len(missing), desc="encoding pictures", disable=None):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @torch.no_grad()
@@ -153,7 +159,7 @@ def _encode_shard(shard: Shard, codec_folder: Path, folder: Path) -> None:
         scenes = [sample_scene(generator, num_objects=shard.num_objects, aspect=width / height) for _ in range(count)]
         pixels = torch.from_numpy(np.stack([draw(scene, width, height) for scene in scenes]))
         pixels = einops.rearrange(pixels, "b h w c -> b c h w").float() / 127.5 - 1
-        latents.append(codec.encode(pixels).half())
+        latents.append(codec.encode(pixels).half().contiguous())
         captions += [[describe(scene, generator) for _ in range(WORDINGS)] for scene in scenes]
     path = shard.path(folder)
     temporary = path.with_suffix(".partial")
