@@ -89,18 +89,19 @@ def test_automatic_ntk_factor_is_the_ratio_of_patches(components: Components) ->
     )
 
 
-def test_guidance_one_equals_the_conditional_field(components: Components) -> None:
-    """At scale 1 the sample is an Euler run over the network's own velocity, and costs one text in the batch."""
-    settings = components.sampling.replace(guidance_scale=1.0, num_inference_steps=4)
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_a_sample_is_an_euler_run_over_the_guided_field(components: Components, scale: float) -> None:
+    """The sample follows u + scale (c - u), c for the prompt and u for the null prompt, at one forward a step."""
+    settings = components.sampling.replace(guidance_scale=scale, num_inference_steps=4)
     report = Report()
     result = generate_latents(components, ["a"], [SHAPE], settings, seeds=[3], indices=[0], report=report)[0]
-    encoded = components.text_encoder(["a"])
     x = latent_noise(SHAPE, seed=3, index=0)
     with torch.no_grad():
+        prompt, null = components.text_encoder(["a"]), components.text_encoder([""])
         for step in range(4):
-            (velocity,) = components.model([x], step / 4, encoded.features, encoded.mask)
-            x = x + velocity / 4
-    torch.testing.assert_close(result, x, rtol=1e-4, atol=1e-5)
+            (c,), (u,) = (components.model([x], step / 4, text.features, text.mask) for text in (prompt, null))
+            x = x + (u + scale * (c - u)) / 4
+    torch.testing.assert_close(result, x, rtol=1e-4, atol=1e-4)
     assert report.settings["function_evaluations"] == 4
 
 

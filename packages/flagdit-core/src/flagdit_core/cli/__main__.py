@@ -1,0 +1,7 @@
+"""``python -m flagdit_core.cli`` is ``lumina``; ``torchrun -m flagdit_core.cli train ...`` starts it on many devices."""
+
+import sys
+
+from flagdit_core.cli import main
+
+sys.exit(main())
