@@ -121,6 +121,19 @@ class Block(nn.Module):
         self.modulation = nn.Linear(config.conditioning_size, 6 * config.hidden_size)
         self.norm_eps = config.norm_eps
 
+    def reset_parameters(self) -> None:
+        """Initial weights: the block is the identity; the parts of a fused matrix are drawn one by one."""
+        attention = self.attention
+        kv_size = attention.num_kv_heads * attention.head_dim
+        parts = [*attention.qkv.weight.split([attention.qkv.out_features - 2 * kv_size, kv_size, kv_size])]
+        parts += self.feed_forward.gate_up.weight.chunk(2)
+        if attention.has_caption:
+            parts += attention.caption_kv.weight.chunk(2)
+            nn.init.zeros_(attention.gate)
+        for part in parts:
+            nn.init.xavier_uniform_(part)
+        nn.init.zeros_(self.modulation.weight)
+
     def forward(self, x_LD: Tensor, context: Context) -> Tensor:
         """The tokens after this block."""
         segments, eps, backend = context.segments, self.norm_eps, context.backend
@@ -144,6 +157,11 @@ class FinalLayer(nn.Module):
         super().__init__()
         self.modulation = nn.Linear(config.conditioning_size, 2 * config.hidden_size)
         self.linear = nn.Linear(config.hidden_size, config.out_channels)
+
+    def reset_parameters(self) -> None:
+        """Initial weights: the velocity is zero."""
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.linear.weight)
 
     def forward(self, x_LD: Tensor, context: Context) -> Tensor:
         """(L, values of a patch)."""

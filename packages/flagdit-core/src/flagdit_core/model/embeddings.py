@@ -19,6 +19,12 @@ class TimestepEmbedder(nn.Sequential):
     def __init__(self, size: int) -> None:
         super().__init__(nn.Linear(FREQUENCIES, size), nn.SiLU(), nn.Linear(size, size))
 
+    def reset_parameters(self) -> None:
+        """Small initial weights; biases stay as they are."""
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+
     def forward(self, timesteps_B: Tensor) -> Tensor:
         """Embeddings of times.
 

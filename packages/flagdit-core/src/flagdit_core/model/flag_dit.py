@@ -17,9 +17,10 @@ from flagdit_core.model import checkpoint
 from flagdit_core.model.block import Block, Context, FinalLayer
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.embeddings import TimestepEmbedder, pool_caption
-from flagdit_core.model.initialization import initialize
 from flagdit_core.model.rope import rotary_cos_sin
 from flagdit_kernels import Backend
+
+_SMALL = 0.02  # standard deviation of initial embeddings
 
 
 class FlagDiT(nn.Module):
@@ -53,7 +54,30 @@ class FlagDiT(nn.Module):
             self.label_embedder = nn.Embedding(config.num_classes + 1, config.conditioning_size)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.final_layer = FinalLayer(config)
-        initialize(self)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Give every weight the value that training starts from; at first the velocity is zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            block.reset_parameters()
+        self.final_layer.reset_parameters()
+        self.timestep_embedder.reset_parameters()
+        if self.config.caption_size is not None:
+            for layer in self.caption_embedder:
+                if isinstance(layer, nn.Linear):
+                    nn.init.zeros_(layer.weight)
+        if self.config.num_classes is not None:
+            nn.init.normal_(self.label_embedder.weight, std=_SMALL)
+        if self.config.next_line:
+            nn.init.normal_(self.next_line, std=_SMALL)
+        if self.config.next_frame != "never":
+            nn.init.normal_(self.next_frame, std=_SMALL)
 
     def forward(
         self,
@@ -89,6 +113,7 @@ class FlagDiT(nn.Module):
         Raises:
             ShapeError: A shape does not fit the configuration, or the batch sizes differ.
             ConfigError: A caption, a label or an option is missing, unexpected or out of range.
+            flagdit_kernels.BackendUnavailableError: ``backend="triton"`` cannot run here.
         """
         packed = pack(latents, self.layout)
         lengths_B = packed.cu_seqlens.diff()
