@@ -28,14 +28,19 @@ class ImageCodec:
 
     ``latent = (z - shift) * scale``, with z the VAE's own latent, so that latents have about unit variance.
 
+    Args:
+        vae: The network, which must halve the size three times; put into eval mode, its parameters frozen.
+        scale: 1 / standard deviation of z; not 0.
+        shift: Mean of z.
+        tile_size: Side of a tile in pixels where a picture is coded in tiles; a multiple of 8.
+        tile_overlap: Pixels that neighbouring tiles share and are blended over; a multiple of 8, below ``tile_size``.
+
     Attributes:
-        vae: The network, in eval mode, parameters frozen.
         latent_channels: C.
         stride: Pixels per latent along (T, H, W): (1, 8, 8).
-        scale: 1 / standard deviation of z.
-        shift: Mean of z.
-        tile_size: Side of a tile in pixels where a picture is coded in tiles.
-        tile_overlap: Pixels that neighbouring tiles share and are blended over.
+
+    Raises:
+        CodecError: The VAE's factor is not 8, the scale is 0, or the tiling is impossible.
 
     Example:
         >>> from lumina_image.modality import MODALITY
@@ -48,18 +53,6 @@ class ImageCodec:
     def __init__(
         self, vae: AutoencoderKL, scale: float, shift: float, *, tile_size: int = 512, tile_overlap: int = 128
     ) -> None:
-        """Wrap a VAE.
-
-        Args:
-            vae: Its encoder must halve the size three times.
-            scale: 1 / standard deviation of z; not 0.
-            shift: Mean of z.
-            tile_size: Side of a tile in pixels; a multiple of 8.
-            tile_overlap: Pixels shared by neighbouring tiles; a multiple of 8, below ``tile_size``.
-
-        Raises:
-            CodecError: If the VAE's factor is not 8, the scale is 0, or the tiling is impossible.
-        """
         factor = 2 ** (len(vae.config.block_out_channels) - 1)
         if factor != DOWNSAMPLING:
             raise CodecError(f"expected a VAE that divides sizes by {DOWNSAMPLING}, got one that divides by {factor}")
