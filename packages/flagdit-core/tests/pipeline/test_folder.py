@@ -20,6 +20,11 @@ def _truncate(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes(content[:-100])
 
 
+def _lengthen(folder: Path) -> None:
+    with (folder / WEIGHTS).open("ab") as file:
+        file.write(b"more")
+
+
 def _cut_header(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:20])
 
@@ -115,6 +120,17 @@ def test_damage_is_named_in_one_line(
         _load(folder, components.codec)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage", [_truncate, _lengthen, _cut_header, _point, _point_tokenizer, _pickle, _lose_component]
+)
+def test_damage_is_found_without_loading(damage: Callable[[Path], None], saved_model: Path, tmp_path: Path) -> None:
+    """The check before loading finds it by itself, so that no other library meets the damaged file."""
+    folder = Path(shutil.copytree(saved_model, tmp_path / "damaged"))
+    damage(folder)
+    with pytest.raises(CheckpointError):
+        check_folder(folder, read_model_index(folder))
 
 
 def test_a_whole_folder_passes(saved_model: Path) -> None:

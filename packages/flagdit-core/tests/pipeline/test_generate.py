@@ -77,6 +77,27 @@ def test_every_setting_reaches_the_sampler(components: Components, change: dict[
     assert not torch.allclose(changed, base, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time_shift": 4.0},
+        {"diffusion": "SBDM"},
+        {"diffusion_norm": 0.2},
+        {"last_step": "tweedie"},
+        {"seeds": [1]},
+        {"indices": [1]},
+    ],
+)
+def test_every_setting_reaches_a_stochastic_sampler(components: Components, change: dict[str, Any]) -> None:
+    """From one starting point, the process, and seed and number through the noise on the way, each matter."""
+    fixed = {"solver": "sde-euler-maruyama", "latents": [latent_noise(SHAPE, seed=5, index=0)]}
+    base, changed = (
+        sample(components, ["a"], [SHAPE], **fixed)[0],
+        sample(components, ["a"], [SHAPE], **fixed, **change)[0],
+    )
+    assert not torch.allclose(changed, base, atol=1e-3)
+
+
 def test_automatic_ntk_factor_is_the_ratio_of_patches(components: Components) -> None:
     """Four times the training patches give factor 4; fewer than in training give 1."""
     automatic = {"ntk_factor": "auto", "training_shape": (1, 4, 4)}

@@ -39,14 +39,16 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_good_write_replaces(tmp_path: Path) -> None:
-    """The temporary file has the same ending and becomes the file."""
+    """The temporary file has the same ending and becomes the file, by renaming and not by copying."""
     path = tmp_path / "a.txt"
     path.write_text("old")
     with atomic_file(path) as temporary:
         assert temporary.suffix == ".txt"
         temporary.write_text("new")
         assert path.read_text() == "old"
+        written = temporary.stat().st_ino
     assert path.read_text() == "new"
+    assert path.stat().st_ino == written
 
 
 def test_the_file_systems_refusal_is_ours(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m flagdit_core.cli`` is ``lumina``; ``torchrun -m flagdit_core.cli train ...`` starts it on many devices."""
+"""``python -m flagdit_core.cli`` is ``lumina``, and ``torchrun -m flagdit_core.cli train`` starts it many times."""
 
 import sys
 
