@@ -9,13 +9,14 @@ import io
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 import torch
 
 from flagdit_core.cli import main
+from flagdit_core.pipeline.settings import SOLVERS, SamplingSettings
 
 ROOT = Path(__file__).parents[2]
 # The kernels' page is run by its own package's tests.
@@ -100,6 +101,13 @@ def test_main_pages_have_snippets() -> None:
     for name in ("README.md", "docs/sampling.md", "docs/parity.md", "docs/training.md"):
         kinds = {block.kind for block in blocks_of((ROOT / name).read_text(encoding="utf-8"))}
         assert kinds >= RUN
+
+
+def test_sampling_page_is_complete() -> None:
+    """The page on sampling names every solver, and every setting that a user can change."""
+    text = (ROOT / "docs" / "sampling.md").read_text(encoding="utf-8")
+    names = [*SOLVERS, *(field.name for field in fields(SamplingSettings))]
+    assert [name for name in names if f"`{name}`" not in text and f"{name}=" not in text] == []
 
 
 def test_a_wrong_snippet_fails() -> None:
