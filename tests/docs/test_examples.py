@@ -34,6 +34,7 @@ def test_edit_by_inversion() -> None:
     assert len(set(pictures.values())) == 3
 
 
+@pytest.mark.slow
 def test_train_a_network(capsys: pytest.CaptureFixture[str]) -> None:
     """The little network learns which label has which frequency."""
     run("train_a_network.py")
