@@ -40,6 +40,24 @@ def test_png_uses_the_standard_keywords(image: Image.Image, tmp_path: Path) -> N
         assert opened.info["Software"] == "lumina-image"
 
 
+def test_a_failed_write_keeps_the_old_picture(
+    image: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills up in the middle leaves the old file whole, and nothing beside it."""
+    save_image(image, tmp_path / "a.png", SETTINGS)
+    old = (tmp_path / "a.png").read_bytes()
+
+    def fill_up(self: Image.Image, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fill_up)
+    with pytest.raises(OutputError, match="No space left"):
+        save_image(image, tmp_path / "a.png", SETTINGS)
+    assert (tmp_path / "a.png").read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
 def test_unknown_endings_list_the_known_ones(image: Image.Image, tmp_path: Path) -> None:
     """A wrong ending is refused before anything is written."""
     with pytest.raises(ConfigError, match=r"\.png, \.jpg, \.jpeg, \.webp"):

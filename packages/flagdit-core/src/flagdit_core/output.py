@@ -54,6 +54,19 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_new_folder(path: Path) -> None:
+    """Make sure, before any work, that nothing stands where a folder is to be.
+
+    Args:
+        path: Where the folder is to be.
+
+    Raises:
+        OutputError: Something is there already.
+    """
+    if path.exists():
+        raise OutputError(f"{path} is already there; choose another name or move it away first")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A folder to fill that becomes ``path`` when the block ends well, and vanishes when it does not.
@@ -67,8 +80,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: Something is at ``path`` already, or the file system refuses.
     """
-    if path.exists():
-        raise OutputError(f"{path} is already there; choose another name or remove it first")
+    check_new_folder(path)
     temporary = _beside(path)
     try:
         temporary.mkdir(parents=True)

@@ -130,10 +130,10 @@ def _starting_points(
 
 
 def _check_size(network: FlagDiT, shapes: Sequence[Shape], settings: SamplingSettings) -> None:
-    """Refuse what cannot fit: a block holds the tokens, and at its widest the two halves of SwiGLU."""
+    """Refuse what cannot fit: a block holds the tokens, their norm, and SwiGLU's two halves and their product."""
     config = network.config
     tokens = sum(count_patches(network, shape) for shape in shapes) * (2 if settings.guidance_scale != 1.0 else 1)
-    needed = tokens * (config.hidden_size + 2 * config.ffn_hidden_size) * network.dtype.itemsize
+    needed = tokens * (2 * config.hidden_size + 3 * config.ffn_hidden_size) * network.dtype.itemsize
     check_memory(needed, network.device, f"sampling {len(shapes)} latents, the first of shape {tuple(shapes[0])},")
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagdit_core.errors import OutOfMemoryError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 # What PyTorch's allocators say; the CPU's raises a plain RuntimeError.
 _SIGNS = ("not enough memory", "DefaultCPUAllocator", "can't allocate memory", "out of memory")
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -22,14 +24,15 @@ def device_memory(device: "torch.device") -> int | None:
         device: A CPU or CUDA/ROCm device.
 
     Returns:
-        Bytes, used ones included.
+        Bytes, used ones included; of a container, what it may use.
     """
     import torch
 
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     if device.type == "cpu" and "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return min(machine, _container_limit() or machine)
     return None
 
 
@@ -78,6 +81,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
     )
+
+
+def _container_limit() -> int | None:
+    """What this process's container may use, where Linux control groups (version 2) limit it."""
+    try:
+        text = _CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
 
 
 def _spell(num_bytes: int) -> str:
