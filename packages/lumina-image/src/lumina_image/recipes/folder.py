@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flagdit_core.errors import ConfigError, DataError
 from flagdit_core.flow.timesteps import TimestepDistribution
+from flagdit_core.output import check_new_folder
 from flagdit_core.pipeline import Components
 from flagdit_core.training import ExampleSource, FolderDataset, TrainingConfig, read_manifest, train
 from lumina_image.pipeline import ImagePipeline
@@ -69,7 +70,9 @@ def folder(config: FolderRecipe, *, resume: bool = False) -> Path:
     Raises:
         DataError: The folder, its manifest or a picture cannot be used.
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        OutputError: ``output_dir`` holds a finished ``model`` already.
     """
+    check_new_folder(config.output_dir / "model")
     manifest = read_manifest(config.data, on_error=config.on_error)
     pipeline = ImagePipeline.from_pretrained(config.model)
     parts = pipeline.components

@@ -11,6 +11,7 @@ from flagdit_core.errors import ConfigError
 from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.flag_dit import FlagDiT
+from flagdit_core.output import check_new_folder
 from flagdit_core.pipeline import Components, SamplingSettings
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.text_encoder.small import build_small_text_encoder
@@ -74,11 +75,11 @@ class NanoRecipe:
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     stages: tuple[Stage, ...] = (
         Stage(steps=3000, weights=(1.0, 0.0, 0.0), sizes=_SMALL, pictures=30_000),
-        Stage(steps=2100, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=16_000),
-        Stage(steps=900, weights=(0.5, 0.4, 0.1), sizes=_ANY_ASPECT, pictures=12_000),
+        Stage(steps=900, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=16_000),
+        Stage(steps=1900, weights=(0.35, 0.4, 0.25), sizes=_ANY_ASPECT, pictures=12_000),
     )
     training: TrainingConfig = TrainingConfig(
-        num_steps=6000,
+        num_steps=5800,
         batch_size=64,
         optimizer="muon",
         learning_rate=2e-3,
@@ -125,7 +126,9 @@ def nano(config: NanoRecipe, *, resume: bool = False) -> Path:
 
     Raises:
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        OutputError: ``output_dir`` holds a finished ``model`` already.
     """
+    check_new_folder(config.output_dir / "model")
     torch.set_num_threads(config.num_threads)
     encoded, seed = config.output_dir / "encoded", config.training.seed
     encode_shards(wanted_shards(config.stages, seed=seed), config.vae, encoded, workers=config.workers)
