@@ -76,10 +76,10 @@ class NanoRecipe:
     stages: tuple[Stage, ...] = (
         Stage(steps=3000, weights=(1.0, 0.0, 0.0), sizes=_SMALL, pictures=30_000),
         Stage(steps=900, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=16_000),
-        Stage(steps=1900, weights=(0.35, 0.4, 0.25), sizes=_ANY_ASPECT, pictures=12_000),
+        Stage(steps=1600, weights=(0.35, 0.4, 0.25), sizes=_ANY_ASPECT, pictures=12_000),
     )
     training: TrainingConfig = TrainingConfig(
-        num_steps=5800,
+        num_steps=5500,
         batch_size=64,
         optimizer="muon",
         learning_rate=2e-3,
