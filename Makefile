@@ -23,7 +23,7 @@ TRITON := triton==3.6.0; sys_platform == 'linux'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint type fmt bench bench-gpu docs dist clean
+.PHONY: help demo test lint type fmt bench docs dist clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,11 +48,10 @@ fmt: $(VENV)/.dev ## Format the code and sort its imports
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Time what runs on a CPU; numbers go to benchmarks/results
-	$(BIN)/python -m pytest benchmarks -m "not gpu" --bench-results benchmarks/results $(BENCH_FLAGS)
-
-bench-gpu: $(VENV)/.dev ## Time what runs on a GPU; numbers go to benchmarks/results
-	$(BIN)/python -m pytest benchmarks -m gpu --bench-results benchmarks/results $(BENCH_FLAGS)
+bench: $(VENV)/.dev ## Time everything on this machine's CPU: JSON into benchmarks/results, docs/performance.md from it
+	$(BIN)/python -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,iqr,rounds \
+		--bench-results benchmarks/results $(BENCH_FLAGS)
+	$(BIN)/python -m benchmarks.report
 
 docs: $(VENV)/.dev ## Run every snippet and example of the pages, and follow their links
 	$(BIN)/python -m pytest tests/docs

@@ -1,0 +1,106 @@
+"""The benchmarks run, refuse to time what is wrong, and their page says what their JSON says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m ...`` in the repository's root."""
+    return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_every_suite_runs(tmp_path: Path) -> None:
+    """Each suite passes its gates and writes its JSON, whose memory is the program's own; the page shows all four."""
+    results, page = tmp_path / "results", tmp_path / "page.md"
+    chosen = "not compiled and not 600m and not 128-8 and not 256 and not ceiling"
+    done = python("pytest", "benchmarks", "-q", "--bench-quick", "--bench-results", results, "-k", chosen)
+    assert done.returncode == 0, done.stdout
+    suites = {suite["suite"]: suite for suite in (json.loads(path.read_text()) for path in results.glob("*.json"))}
+    assert suites.keys() == {"startup", "model", "training", "operators"}
+    rows = {row["name"]: row for suite in suites.values() for row in suite["measurements"]}
+    assert all(row["median"] > 0 for row in rows.values())
+    assert rows["nano update"]["work"]["tokens"] == 4 * 73
+    # the process that starts it holds torch and more
+    assert (
+        rows["lumina --help"]["extra"]["peak_memory_bytes"] < 2**27 < rows["nano update"]["extra"]["peak_memory_bytes"]
+    )
+    assert python("benchmarks.report", "--results", results, "--page", page).returncode == 0
+    text = page.read_text(encoding="utf-8")
+    assert all(name in text for name in ("lumina infer", "128x128 | 1 | bfloat16", "eager, bfloat16", "`swiglu`"))
+
+
+def test_a_red_gate_gives_no_number(tmp_path: Path) -> None:
+    """A call that computes the wrong thing is never timed, and the run writes nothing, not even what was right."""
+    suite = tmp_path / "test_red.py"
+    suite.write_text(
+        "from pathlib import Path\n"
+        "def wrong():\n    raise AssertionError('wrong result')\n"
+        "def test_right(measure):\n    measure('right', lambda: 1, gate=lambda: None, settings={})\n"
+        "def test_wrong(measure):\n"
+        "    called = Path(__file__).with_name('called')\n"
+        "    measure('wrong', called.touch, gate=wrong, settings={})\n"
+    )
+    plugin = ("-c", ROOT / "pyproject.toml", "-p", "benchmarks.conftest")
+    options = ("--bench-quick", "--bench-results", tmp_path / "results")
+    done = python("pytest", *plugin, suite, *options)
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout and "wrong result" in done.stdout
+    assert not (tmp_path / "called").exists()
+    assert not (tmp_path / "results").exists()
+    done = python("pytest", *plugin, suite, *options, "-k", "right")
+    assert done.returncode == 0, done.stdout
+    assert len(list((tmp_path / "results").glob("*-red.json"))) == 1
+
+
+def operators(date: str, *, ours: float, peer: float) -> dict[str, object]:
+    """A suite of one operator, as the runner writes it."""
+    row = {
+        "name": "swiglu",
+        "settings": {"shape": "small", "dtype": "float32"},
+        "rounds": 25,
+        "warmup_rounds": 5,
+        "iqr": 0.1 * ours,
+        "fastest": ours,
+        "work": {"bytes": 3000},
+        "extra": {},
+    }
+    return {
+        "device": "a-cpu",
+        "date": date,
+        "suite": "operators",
+        "machine": {"processor": "A", "cores": 2, "threads": 2, "memory_bytes": 2**34, "load_average_before": 0.1},
+        "versions": {"torch": "2"},
+        "commit": {"id": "0123456789abcdef", "changed": False},
+        "measurements": [
+            row | {"implementation": name, "median": median, "settings": row["settings"] | {"direction": direction}}
+            for direction in ("forward", "forward+backward")
+            for name, median in (("flagdit", ours), ("eager", peer))
+        ],
+    }
+
+
+def test_the_page_shows_the_newest_run(tmp_path: Path) -> None:
+    """Of two runs the later one is shown: our median with its spread, the rate, and the peer's time over ours."""
+    (tmp_path / "a.json").write_text(json.dumps(operators("2026-02-01", ours=2e-6, peer=3e-6)))
+    (tmp_path / "b.json").write_text(json.dumps(operators("2026-01-01", ours=9e-6, peer=9e-6)))
+    page = tmp_path / "page.md"
+    assert python("benchmarks.report", "--results", tmp_path, "--page", page).returncode == 0
+    cells = "2 ± 5 % | 1.5 GB/s | eager 1.50"
+    assert f"| `swiglu` | small | float32 | {cells} | {cells} |" in page.read_text(encoding="utf-8")
+    assert "2026-01-01" not in page.read_text(encoding="utf-8")
+
+
+def test_the_page_is_up_to_date(tmp_path: Path) -> None:
+    """docs/performance.md is what benchmarks/results says, and a page that is not is noticed."""
+    done = python("benchmarks.report", "--check")
+    assert done.returncode == 0, done.stderr
+    stale = tmp_path / "page.md"
+    stale.write_text((ROOT / "docs" / "performance.md").read_text(encoding="utf-8") + "a number without JSON\n")
+    done = python("benchmarks.report", "--check", "--page", stale)
+    assert done.returncode == 1 and "run python -m benchmarks.report" in done.stderr
