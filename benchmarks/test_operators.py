@@ -35,7 +35,8 @@ def test_operator(measure: Runner, operator: Operator, name: str, shape: Shape, 
 
     def gate() -> None:
         expected = run(next(iter(operator.peers.values())), operator.arguments(shape, torch.float64))
-        factor = 1 if name == "flagdit" else 5  # PyTorch sums the gradients of LayerNorm's weight in bfloat16
+        # PyTorch sums the gradients of LayerNorm's weight and bias in bfloat16, and is off by up to a fifth.
+        factor = 1 if name == "flagdit" else 15
         for index, (found, exact) in enumerate(zip(call(), expected, strict=True)):
             check_close(found, exact, DTYPES[dtype], f"{operator.name}, {name}, result {index}", factor=factor)
 
