@@ -1,6 +1,7 @@
 """The benchmarks run, refuse to time what is wrong, and their page says what their JSON says."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def python(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m ...`` in the repository's root."""
-    return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    """Run ``python -m ...`` in the repository's root, and not as one of several parallel test processes."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
