@@ -53,7 +53,8 @@ bench: $(VENV)/.dev ## Time everything on this machine's CPU: JSON into benchmar
 		--bench-results benchmarks/results $(BENCH_FLAGS)
 	$(BIN)/python -m benchmarks.report
 
-docs: $(VENV)/.dev ## Run every snippet and example of the pages, and follow their links
+docs: $(VENV)/.dev ## Remake docs/performance.md; run every snippet and example of the pages, and follow their links
+	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m pytest tests/docs
 
 dist: $(VENV)/.dev ## Build the six wheels into dist/
