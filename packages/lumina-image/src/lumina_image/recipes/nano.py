@@ -24,6 +24,7 @@ from lumina_image.recipes.encoded_world import EncodedWorld, PictureSize, Stage,
 from lumina_image.world import PictureWorld, describe, sample_scene
 
 _SMALL = (PictureSize(width=64, height=64),)
+_SQUARE = (PictureSize(width=128, height=128),)
 _ANY_ASPECT = (
     PictureSize(width=128, height=128, share=0.76),
     PictureSize(width=128, height=96, share=0.06),
@@ -31,6 +32,7 @@ _ANY_ASPECT = (
     PictureSize(width=160, height=96, share=0.06),
     PictureSize(width=96, height=160, share=0.06),
 )
+_ONE_OBJECT = (1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class NanoRecipe:
         vae: Folder of the VAE; the shipped model's by default.
         model: The network.
         text_encoder: The text encoder; its width is the network's ``caption_size``.
-        stages: Curriculum: small pictures of one object first, then larger ones of any shape, then several objects.
+        stages: Curriculum over the pictures' sizes and numbers of objects.
         training: Optimiser, schedule, times and logging; its ``num_steps`` is the sum of the stages'.
         sampling: Defaults of the finished model.
         workers: Processes that encode.
@@ -74,12 +76,13 @@ class NanoRecipe:
     model: FlagDiTConfig = field(default_factory=lambda: FlagDiTConfig.preset("nano"))
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     stages: tuple[Stage, ...] = (
-        Stage(steps=3000, weights=(1.0, 0.0, 0.0), sizes=_SMALL, pictures=30_000),
-        Stage(steps=900, weights=(1.0, 0.0, 0.0), sizes=_ANY_ASPECT, pictures=16_000),
-        Stage(steps=1600, weights=(0.35, 0.4, 0.25), sizes=_ANY_ASPECT, pictures=12_000),
+        Stage(steps=3000, weights=_ONE_OBJECT, sizes=_SMALL, pictures=30_000),
+        Stage(steps=850, weights=_ONE_OBJECT, sizes=_ANY_ASPECT, pictures=16_000),
+        Stage(steps=700, weights=_ONE_OBJECT, sizes=_SQUARE, pictures=12_000),
+        Stage(steps=1200, weights=(0.45, 0.4, 0.15), sizes=_SQUARE, pictures=9_000),
     )
     training: TrainingConfig = TrainingConfig(
-        num_steps=5500,
+        num_steps=5750,
         batch_size=64,
         optimizer="muon",
         learning_rate=2e-3,
