@@ -27,6 +27,14 @@ def test_sizes_and_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a small blue star on a black background [7, 7] euler" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_gallery(capsys: pytest.CaptureFixture[str]) -> None:
+    """It writes the README's picture, and says of each part whether it is right."""
+    run("gallery.py")
+    assert Image.open("gallery.png").width > 8 * 128
+    assert "of 16 right" in capsys.readouterr().out
+
+
 def test_edit_by_inversion() -> None:
     """It writes the picture, the picture come back, and the edited one, which differ from one another."""
     run("edit_by_inversion.py")
@@ -45,5 +53,11 @@ def test_all_examples_are_listed() -> None:
     """The folder's page lists every script; the recipe is run by the training page's snippet."""
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
-    assert scripts == {"sizes_and_seeds.py", "edit_by_inversion.py", "train_a_network.py", "own_recipe.py"}
+    assert scripts == {
+        "gallery.py",
+        "sizes_and_seeds.py",
+        "edit_by_inversion.py",
+        "train_a_network.py",
+        "own_recipe.py",
+    }
     assert all(f"({name})" in page for name in scripts)
