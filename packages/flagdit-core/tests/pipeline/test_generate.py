@@ -98,6 +98,19 @@ def test_every_setting_reaches_a_stochastic_sampler(components: Components, chan
     assert not torch.allclose(changed, base, atol=1e-3)
 
 
+def test_automatic_scaling_is_the_ratio_of_row_lengths(components: Components) -> None:
+    """Under "auto" a row, its [nextline] counted, is as long as in training: 8 cells are 5 tokens, 4 cells were 3."""
+    automatic = {"rope_scaling_factor": "auto", "training_shape": (1, 4, 4)}
+    wide = (4, 4, 8)
+    torch.testing.assert_close(
+        sample(components, ["a"], [wide], **automatic)[0],
+        sample(components, ["a"], [wide], rope_scaling_factor=5 / 3)[0],
+    )
+    assert not torch.allclose(sample(components, ["a"], [wide], **automatic)[0], sample(components, ["a"], [wide])[0])
+    tall = (4, 8, 4)
+    torch.testing.assert_close(sample(components, ["a"], [tall], **automatic)[0], sample(components, ["a"], [tall])[0])
+
+
 def test_automatic_ntk_factor_is_the_ratio_of_patches(components: Components) -> None:
     """Four times the training patches give factor 4; fewer than in training give 1."""
     automatic = {"ntk_factor": "auto", "training_shape": (1, 4, 4)}

@@ -32,6 +32,7 @@ from flagdit_core.pipeline.settings import SOLVERS
         ("time_shift", math.nan),
         ("ntk_factor", 0.0),
         ("ntk_factor", "auto"),
+        ("rope_scaling_factor", "auto"),
         ("rope_scaling_factor", -1.0),
         ("proportional_attention", True),
         ("base_sequence_length", 1),

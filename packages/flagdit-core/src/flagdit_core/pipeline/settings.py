@@ -27,9 +27,10 @@ class SamplingSettings:
         solver: Name of the solver.
         time_shift: Larger than 1 puts more steps near the noise: ``t / (t + f - f t)``.
         ntk_factor: Factor on the rotary base, or "auto": patches over training patches, at least 1.
-        rope_scaling_factor: Positions are divided by this.
+        rope_scaling_factor: Positions are divided by this; "auto" is the length of a row of tokens over that in
+            training, so that the patch below is as far away as it was then.
         proportional_attention: Scale attention logits by the length relative to training.
-        training_shape: (T, H, W) in latent cells that the network was trained at, for the two above.
+        training_shape: (T, H, W) in latent cells that the network was trained at, for the three above.
         base_sequence_length: Tokens of a training sequence, where it is not the length of ``training_shape``.
         diffusion: Form of a stochastic solver's noise (``flagdit_core.flow.DIFFUSIONS``).
         diffusion_norm: Its strength.
@@ -51,7 +52,7 @@ class SamplingSettings:
     solver: str = "euler"
     time_shift: float = 1.0
     ntk_factor: float | Literal["auto"] = 1.0
-    rope_scaling_factor: float = 1.0
+    rope_scaling_factor: float | Literal["auto"] = 1.0
     proportional_attention: bool = False
     training_shape: tuple[int, int, int] | None = None
     base_sequence_length: int | None = None
@@ -64,9 +65,12 @@ class SamplingSettings:
         _number("guidance_scale", self.guidance_scale, 0.0)
         _number("guidance_rescale", self.guidance_rescale, 0.0, 1.0)
         _number("time_shift", self.time_shift, above=0.0)
-        _number("rope_scaling_factor", self.rope_scaling_factor, above=0.0)
-        if self.ntk_factor != "auto":
-            _number("ntk_factor", self.ntk_factor, above=0.0)
+        for name in ("ntk_factor", "rope_scaling_factor"):
+            value = getattr(self, name)
+            if value != "auto":
+                _number(name, value, above=0.0)
+            elif self.training_shape is None:
+                raise ConfigError(f"{name}='auto' needs training_shape=(T, H, W) in latent cells")
         if self.guidance_channels is not None:
             _positive_int("guidance_channels", self.guidance_channels)
         if self.base_sequence_length is not None and self.base_sequence_length < 2:
@@ -81,8 +85,6 @@ class SamplingSettings:
         if self.is_stochastic and self.num_inference_steps < 2:
             raise ConfigError(f"solver {self.solver!r} needs num_inference_steps of at least 2, the last without noise")
         _ = self.sde  # checks itself
-        if self.training_shape is None and self.ntk_factor == "auto":
-            raise ConfigError("ntk_factor='auto' needs training_shape=(T, H, W) in latent cells")
         if self.training_shape is None and self.base_sequence_length is None and self.proportional_attention:
             raise ConfigError("proportional_attention needs training_shape or base_sequence_length")
 

@@ -50,9 +50,11 @@ class GuidedVelocity:
         self._caption_BMY, self._mask_BM = features_BMY.to(network.dtype), mask_BM
         self._count = len(prompts)
         self._base_sequence_length = _base_sequence_length(network, settings)
-        factors = [_ntk_factor(network, shape, settings) for shape in shapes]
-        self._ntk_B = torch.tensor(factors * 2 if guided else factors, dtype=torch.float64, device=network.device)
-        self._rope_scaling_factor = settings.rope_scaling_factor
+        copies = 2 if guided else 1  # with the prompt, and without
+        ntk = [_ntk_factor(network, shape, settings) for shape in shapes]
+        scaling = [_rope_scaling_factor(network, shape, settings) for shape in shapes]
+        self._ntk_B = torch.tensor(ntk * copies, dtype=torch.float64, device=network.device)
+        self._rope_scaling_B = torch.tensor(scaling * copies, dtype=torch.float64, device=network.device)
         self._guided = classifier_free_guidance(
             self._both,
             self._conditional,
@@ -83,7 +85,7 @@ class GuidedVelocity:
             self._caption_BMY[:batch],
             self._mask_BM[:batch],
             ntk_factor=self._ntk_B[:batch],
-            rope_scaling_factor=self._rope_scaling_factor,
+            rope_scaling_factor=self._rope_scaling_B[:batch],
             base_sequence_length=self._base_sequence_length,
         )
         return [velocity.float() for velocity in velocities]
@@ -112,6 +114,15 @@ def _ntk_factor(network: FlagDiT, shape: Shape, settings: SamplingSettings) -> f
         return settings.ntk_factor
     assert settings.training_shape is not None
     return max(1.0, count_patches(network, shape) / count_patches(network, (1, *settings.training_shape)))
+
+
+def _rope_scaling_factor(network: FlagDiT, shape: Shape, settings: SamplingSettings) -> float:
+    """What positions of one latent are divided by."""
+    if settings.rope_scaling_factor != "auto":
+        return settings.rope_scaling_factor
+    assert settings.training_shape is not None
+    patch, closing = network.config.patch_size, network.config.next_line
+    return (shape[-1] // patch + closing) / (settings.training_shape[-1] // patch + closing)
 
 
 def _base_sequence_length(network: FlagDiT, settings: SamplingSettings) -> int | None:

@@ -103,6 +103,7 @@ class NanoRecipe:
     sampling: SamplingSettings = SamplingSettings(
         num_inference_steps=24,
         guidance_scale=4.0,
+        rope_scaling_factor="auto",
         training_shape=(1, 16, 16),
     )
     workers: int = 2
