@@ -48,6 +48,18 @@ def test_resume_is_bit_exact(run, config, tmp_path: Path, prefetch_batches: int)
     assert [int(row["step"]) for row in _rows(tmp_path / "parts")] == [2, 3, 4, 6]
 
 
+def test_resume_is_bit_exact_with_two_optimizers(run, config, tmp_path: Path) -> None:
+    """Muon's momentum is kept as AdamW's moments are, and Muon does train otherwise than AdamW."""
+    muon = dataclasses.replace(config, optimizer="muon")
+    whole = run(tmp_path / "whole", config=muon)
+    run(tmp_path / "parts", config=muon, stop_after=3)
+    _assert_equal(whole, run(tmp_path / "parts", config=muon, resume=True))
+    name = "model.blocks.0.attention.qkv.weight"
+    adamw = run(tmp_path / "adamw")
+    one, other = (load_file(result.checkpoint / "weights.safetensors") for result in (whole, adamw))
+    assert not torch.equal(one[name], other[name])
+
+
 def test_seed_changes_the_run(run, config, tmp_path: Path) -> None:
     """Another seed gives other weights, so that the equalities of these tests are not those of runs that do nothing."""
     one, other = run(tmp_path / "one"), run(tmp_path / "other", config=dataclasses.replace(config, seed=1))

@@ -44,6 +44,20 @@ def test_groups_of_the_network(make_model, make_text_encoder) -> None:
     assert gates == 2
 
 
+def test_muon_takes_the_matrices_inside_blocks(make_model, make_text_encoder) -> None:
+    """Muon has the attention and feed-forward matrices at its own rate, AdamW the rest, and nothing is in both."""
+    networks = torch.nn.ModuleDict({"model": make_model(), "text_encoder": make_text_encoder()})
+    config = dataclasses.replace(CONFIG, optimizer="muon", muon_learning_rate=0.3)
+    adamw, muon = build_optimizers(networks.named_parameters(), config)
+    names = {id(parameter): name for name, parameter in networks.named_parameters()}
+    held = [[names[id(p)] for group in optimizer.param_groups for p in group["params"]] for optimizer in (adamw, muon)]
+    assert sorted(held[0] + held[1]) == sorted(names.values())
+    assert "model.blocks.0.attention.qkv.weight" in held[1]
+    assert any(name.startswith("text_encoder.") for name in held[1])
+    assert not any(word in name for name in held[1] for word in ("modulation", "norm", "gate.", "embed", "final_layer"))
+    assert {group["base_lr"] for group in muon.param_groups} == {0.3}
+
+
 def test_frozen_parameters_are_left_out(make_model) -> None:
     """A frozen parameter is in no group, and a network without any other cannot be trained."""
     model = make_model()

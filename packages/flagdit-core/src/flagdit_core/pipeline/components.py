@@ -134,17 +134,18 @@ def load_components(
         raise CheckpointError(f"{folder} cannot be used: {error}") from error
 
 
-def weights_digest(folder: Path) -> str:
-    """A fingerprint of the network's weights, to say later which model made a file.
+def weights_digest(folder: Path, *, part: str = "transformer") -> str:
+    """A fingerprint of one part's weights, the network's by default, to say later which model made a file.
 
     Args:
         folder: A local model folder.
+        part: Its sub-folder.
 
     Returns:
-        SHA-256 over the safetensors files of ``transformer/``, in the order of their names, in hexadecimal.
+        SHA-256 over the safetensors files of the part, in the order of their names, in hexadecimal.
     """
     digest = hashlib.sha256()
-    for path in sorted((folder / "transformer").glob("*.safetensors")):
+    for path in sorted((folder / part).glob("*.safetensors")):
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

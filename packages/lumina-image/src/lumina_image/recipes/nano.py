@@ -1,18 +1,21 @@
 """The recipe of the shipped model: a small Flag-DiT and its text encoder, trained on the picture world from nothing."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.evaluation import evaluate
 from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.output import check_new_folder
-from flagdit_core.pipeline import Components, SamplingSettings
+from flagdit_core.pipeline import Components, SamplingSettings, weights_digest
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.text_encoder.small import build_small_text_encoder
 from flagdit_core.training import TrainingConfig, train
@@ -134,10 +137,14 @@ def nano(config: NanoRecipe, *, resume: bool = False) -> Path:
     """
     check_new_folder(config.output_dir / "model")
     torch.set_num_threads(config.num_threads)
-    encoded, seed = config.output_dir / "encoded", config.training.seed
+    # Latents of another VAE are of no use: its fingerprint names their folder.
+    fingerprint = weights_digest(config.vae.parent, part=config.vae.name)[:12]
+    encoded, seed = config.output_dir / "encoded" / fingerprint, config.training.seed
     encode_shards(wanted_shards(config.stages, seed=seed), config.vae, encoded, workers=config.workers)
-    torch.manual_seed(seed)
-    model, text_encoder = FlagDiT(config.model), build_text_encoder(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = FlagDiT(config.model)
+    text_encoder = build_text_encoder(config)
     source = EncodedWorld(config.stages, encoded, seed=seed)
     codec = ImageCodec.from_pretrained(config.vae)
 
@@ -204,20 +211,19 @@ def draw_and_verify(pipeline: ImagePipeline, step: int, folder: Path, *, prompts
         folder: Receives ``step-<step>.png`` and ``verified.csv``.
         prompts: How many.
     """
-    world = PictureWorld()
-    asked = world.prompts(prompts, seed=0)
-    images = pipeline([prompt.text for prompt in asked], seed=0).images
-    assert isinstance(images, list)
-    verdicts = [world.verify(image, prompt.text) for image, prompt in zip(images, asked, strict=True)]
+    images: list[Image.Image] = []
+
+    def generate(texts: Sequence[str], seeds: Sequence[int]) -> Sequence[Image.Image]:
+        drawn = pipeline(texts, seed=seeds).images
+        assert isinstance(drawn, list)
+        return drawn
+
+    evaluation = evaluate(generate, PictureWorld(), count=prompts, seed=0, on_batch=images.extend)
     save_contact_sheet(images, folder / f"step-{step:06d}.png")
     rows = []
-    for category in dict.fromkeys(prompt.category for prompt in asked):
-        chosen = [verdict for verdict, prompt in zip(verdicts, asked, strict=True) if prompt.category == category]
-        rows.append((step, category, "all", sum(verdict.passed for verdict in chosen), len(chosen)))
-        checks = [check for verdict in chosen for check in verdict.checks]
-        for kind in dict.fromkeys(check.kind for check in checks):
-            same = [check.passed for check in checks if check.kind == kind]
-            rows.append((step, category, kind, sum(same), len(same)))
+    for category, checks in evaluation.by_category_and_check.items():
+        rates = {"all": evaluation.by_category[category], **checks}
+        rows += [(step, category, kind, rate.passed, rate.total) for kind, rate in rates.items()]
     path = folder / "verified.csv"
     new = not path.exists()
     with path.open("a", newline="") as file:
