@@ -23,7 +23,7 @@ def prepared(model: FlagDiT, text_encoder: TextEncoder | None, config: TrainingC
     Args:
         model: The network.
         text_encoder: If it is trained on a CPU, it computes its attention explicitly within the block: for captions
-            of some twenty tokens under bfloat16 a step of it then takes half the time of the fused kernel's.
+            of some twenty tokens under bfloat16 a step of it is then faster than the fused kernel's.
         config: Whether to recompute activations, and whether to compile.
     """
     blocks = list(model.blocks)

@@ -37,7 +37,7 @@ class TrainingConfig:
             classifier-free guidance.
         precision: "bfloat16" computes under autocast; weights, optimizer and losses stay float32.
         compile: Run the network through ``torch.compile``.
-        activation_checkpointing: Recompute each block in the backward pass: less memory, about a third more time.
+        activation_checkpointing: Recompute each block in the backward pass: less memory, one more forward pass.
         prefetch_batches: Batches that a thread makes ahead.
         seed: Of data order, times, noise and dropped captions.
         log_every: Steps between rows of scalars.

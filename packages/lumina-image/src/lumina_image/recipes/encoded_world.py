@@ -148,7 +148,7 @@ def encode_shards(shards: Sequence[Shard], codec_folder: Path, folder: Path, *, 
 def _encode_shard(shard: Shard, codec_folder: Path, folder: Path) -> None:
     """Write one shard: latents in float16, and several wordings of each picture's caption."""
     torch.set_num_threads(1)
-    # Three times as fast as float32 with the channels first; the latents differ by 0.003 of their standard deviation.
+    # Faster on a CPU than float32 with the channels first; the rounding is far below the noise of training.
     codec = ImageCodec.from_pretrained(codec_folder, dtype=torch.bfloat16)
     codec.vae.to(memory_format=torch.channels_last)
     width, height = shard.width, shard.height

@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from flagdit_kernels.segments import are_equal, wide_dtype
 
 # On a CPU the half-precision backward of scaled_dot_product_attention dwarfs its forward. Plain matmul, softmax,
-# matmul takes a sixth of the time at 72 tokens and two thirds at 1056, but holds the probabilities of all pairs.
+# matmul is faster up to some hundreds of tokens (docs/performance.md), but holds the probabilities of all pairs.
 MAX_EXPLICIT_KEYS = 512
 # Queries per step where the scores are held in float32.
 QUERY_CHUNK = 1024

@@ -45,7 +45,7 @@ def full_width_norm(x_LD: Tensor, weight_D: Tensor | None, bias_D: Tensor | None
 def rotate(x_LD: Tensor, cos_LP: Tensor, sin_LP: Tensor) -> Tensor:
     """Split heads and turn each adjacent pair of channels by its angle, in float32, back in x's dtype.
 
-    Complex numbers make this 2.5 times faster on a CPU, but the compiler cannot fuse them.
+    Complex numbers are faster on a CPU, but the compiler cannot fuse them.
     """
     wide = wide_dtype(x_LD)
     pairs_LNP2 = rearrange(x_LD.to(wide).contiguous(), "l (n p two) -> l n p two", p=cos_LP.shape[-1], two=2)
