@@ -216,9 +216,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 
 def _differentiate(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor) -> tuple[Tensor | None, ...]:
-    dqkv, *dparameters = _backward(dq, dk, dv, *ctx.saved_tensors, ctx.eps)
-    parameters = ctx.saved_tensors[1:5]
-    given = (None if parameter is None else d for parameter, d in zip(parameters, dparameters, strict=True))
+    saved = ctx.saved_tensors  # read once: activation checkpointing allows no second time
+    dqkv, *dparameters = _backward(dq, dk, dv, *saved, ctx.eps)
+    given = (None if parameter is None else d for parameter, d in zip(saved[1:5], dparameters, strict=True))
     return dqkv, *given, *(None,) * 5
 
 
