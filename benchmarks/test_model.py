@@ -54,8 +54,8 @@ def noise(pipeline: ImagePipeline, side: int, batch: int) -> list[Tensor]:
 def guided_velocity(pipeline: ImagePipeline, side: int, batch: int) -> GuidedVelocity:
     """What the sampler follows, with the model's own settings."""
     parts = pipeline.components
-    shapes = [latent_shape(pipeline, side)] * batch
-    return GuidedVelocity(parts, [PROMPT] * batch, [None] * batch, shapes, parts.sampling, Report())
+    start = noise(pipeline, side, batch)
+    return GuidedVelocity(parts, [PROMPT] * batch, [None] * batch, start, parts.sampling, Report())
 
 
 def latent_shape(pipeline: ImagePipeline, side: int) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from flagdit_core import FlagDiT, FlagDiTConfig, modalities
 from flagdit_core.modalities import Modality
 from flagdit_core.output import atomic_file
-from flagdit_core.pipeline import Components, SamplingSettings, generate_latents, load_components, resolve_model
+from flagdit_core.pipeline import Components, Pipeline, SamplingSettings, generate_latents
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from flagdit_core.report import Report
 from flagdit_core.text_encoder import build_small_text_encoder
@@ -34,6 +34,7 @@ class ToyCodec:
     stride: tuple[int, int, int] = (1, 1, 1)
     scale: float = 1.0
     shift: float = 0.0
+    library_class: tuple[str, str] = ("toys", "ToyCodec")
 
     def encode(self, media: Tensor) -> Tensor:
         """The latents."""
@@ -54,21 +55,17 @@ class ToyCodec:
         save_file({"nothing": torch.zeros(1)}, folder / "model.safetensors")
 
 
-class ToyPipeline:
+class ToyPipeline(Pipeline):
     """The least that the command line asks of a pipeline."""
 
-    def __init__(self, components: Components) -> None:
-        self.components = components
+    modality = Modality(
+        name="toy", distribution="lumina-toy", endings=(".toy",), pipeline="", generate="", save="", read_metadata=""
+    )
 
-    @classmethod
-    def from_pretrained(cls, model: str | Path, *, device: torch.device | str, dtype: torch.dtype) -> Self:
-        """Load a folder."""
-        folder = resolve_model(model, {})
-        return cls(
-            load_components(
-                folder, class_name="ToyPipeline", load_codec=lambda _: ToyCodec(), device=device, dtype=dtype
-            )
-        )
+    @staticmethod
+    def load_codec(folder: Path, *, dtype: torch.dtype) -> ToyCodec:
+        """A codec without weights."""
+        return ToyCodec()
 
 
 def generate_toys(pipeline: ToyPipeline, request: GenerationRequest) -> Generated:
@@ -146,7 +143,7 @@ def components() -> Components:
 def saved_model(components: Components, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny parts as a model folder; copy it before changing it."""
     folder = tmp_path_factory.mktemp("models") / "toy"
-    components.save_pretrained(folder, class_name="ToyPipeline", codec_class=("toys", "ToyCodec"))
+    components.save_pretrained(folder, class_name="ToyPipeline")
     return folder
 
 

@@ -7,10 +7,10 @@ import torch
 from diffusers import AutoencoderKL
 
 from flagdit_core import FlagDiT, FlagDiTConfig
+from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pipeline import Components, SamplingSettings
 from flagdit_core.text_encoder import build_small_text_encoder
 from lumina_image import ImagePipeline
-from lumina_image.codec import ImageCodec
 
 CAPTIONS = ["a red circle on a white background", "a blue square left of a large green star"]
 
@@ -40,7 +40,7 @@ def pipe() -> ImagePipeline:
     components = Components(
         text_encoder=encoder.eval(),
         model=model,
-        codec=ImageCodec(vae, scale=0.5, shift=0.25),
+        codec=PictureCodec(vae, scale=0.5, shift=0.25),
         sampling=SamplingSettings(num_inference_steps=3, guidance_scale=2.0, training_shape=(1, 4, 4)),
         defaults={"height": 32, "width": 48},
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from flagdit_core.errors import ConfigError
-from lumina_image.codec import ImageCodec
+from flagdit_core.picture_codec import PictureCodec
 from lumina_image.recipes.muon import orthogonalise
 from lumina_image.recipes.vae import VAERecipe, vae
 from lumina_image.recipes.vae_data import edge_crops, to_pictures, whole_pictures
@@ -66,7 +66,7 @@ def test_run_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
 def test_output_is_a_codec_with_unit_latents(tmp_path: Path) -> None:
     """The folder loads as a codec in whose units the world's latents have mean 0 and variance 1."""
     vae(_recipe(tmp_path))
-    latents = ImageCodec.from_pretrained(tmp_path / "vae").encode(whole_pictures(np.random.default_rng(5), 8, 32))
+    latents = PictureCodec.from_pretrained(tmp_path / "vae").encode(whole_pictures(np.random.default_rng(5), 8, 32))
     assert latents.shape == (8, 3, 4, 4)
     assert abs(float(latents.mean())) < 0.3
     assert 0.7 < float(latents.std()) < 1.4

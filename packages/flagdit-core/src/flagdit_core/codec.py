@@ -15,6 +15,7 @@ class Codec(Protocol):
         stride: Media elements per latent element along (time, height, width).
         scale: Latents are ``(raw - shift) * scale``, so that the network sees about unit variance.
         shift: See ``scale``.
+        library_class: (library, class) of what its folder holds, as ``model_index.json`` names parts.
     """
 
     @property
@@ -35,6 +36,11 @@ class Codec(Protocol):
     @property
     def shift(self) -> float:
         """Mean of the raw latents."""
+        ...
+
+    @property
+    def library_class(self) -> tuple[str, str]:
+        """(library, class) of what the folder holds."""
         ...
 
     def encode(self, media: Tensor) -> Tensor:

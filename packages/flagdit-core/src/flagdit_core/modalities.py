@@ -16,9 +16,24 @@ ENTRY_POINT_GROUP = "lumina.modalities"
 _KNOWN_ENDINGS = {
     "lumina-image": (".png", ".jpg", ".jpeg", ".webp"),
     "lumina-video": (".mp4", ".gif", ".webm"),
-    "lumina-3d": (".glb", ".obj", ".ply"),
-    "lumina-audio": (".wav", ".flac", ".ogg"),
+    "lumina-3d": (".glb", ".obj", ".ply", ".stl"),
+    "lumina-audio": (".wav", ".flac", ".ogg", ".mp3"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """An option of ``lumina infer`` that only one modality has.
+
+    Attributes:
+        name: As typed after ``--``, with hyphens.
+        kind: What its value is read as; bool for one without a value.
+        help: What it does, in a few words.
+    """
+
+    name: str
+    kind: type[int] | type[float] | type[bool] | type[Path]
+    help: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +50,7 @@ class Modality:
         generate: Function ``(pipeline, request: GenerationRequest) -> Generated``.
         save: Function ``(artifact, path, metadata) -> None`` that writes one file atomically.
         read_metadata: Function ``(path) -> dict`` that reads back what ``save`` stored.
+        options: What its ``generate`` understands beside what all do; it finds them in ``request.options``.
         models: Shipped model folders by short name.
         recipes: Shipped training recipes by short name; ``lumina train`` calls them ``<modality>/<name>``.
         world: Function ``(size: (width, height) | None) -> World`` for ``lumina eval``, or None where there is none.
@@ -48,6 +64,7 @@ class Modality:
     generate: str
     save: str
     read_metadata: str
+    options: tuple[Option, ...] = ()
     models: Mapping[str, Path] = field(default_factory=dict)
     recipes: Mapping[str, str] = field(default_factory=dict)
     world: str | None = None

@@ -87,7 +87,7 @@ def _garble(folder: Path) -> None:
 
 
 def _load(folder: Path, codec: object) -> Components:
-    return load_components(folder, class_name="ToyPipeline", load_codec=lambda _: codec)  # type: ignore[arg-type, return-value]
+    return load_components(folder, class_name="ToyPipeline", load_codec=lambda _, dtype: codec)  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_saving_never_overwrites(saved_model: Path, components: Components) -> N
     """A second save to the same folder raises and leaves the folder as it was."""
     before = {path: path.stat().st_mtime_ns for path in saved_model.rglob("*")}
     with pytest.raises(OutputError, match="already there"):
-        components.save_pretrained(saved_model, class_name="ToyPipeline", codec_class=("toys", "ToyCodec"))
+        components.save_pretrained(saved_model, class_name="ToyPipeline")
     assert before == {path: path.stat().st_mtime_ns for path in saved_model.rglob("*")}
 
 
@@ -172,5 +172,5 @@ def test_a_failed_save_leaves_nothing(components: Components, tmp_path: Path, mo
 
     monkeypatch.setattr(type(components.codec), "save_pretrained", fail)
     with pytest.raises(OutputError, match="No space left"):
-        components.save_pretrained(tmp_path / "model", class_name="ToyPipeline", codec_class=("toys", "ToyCodec"))
+        components.save_pretrained(tmp_path / "model", class_name="ToyPipeline")
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,5 @@
 """Picture files that carry the settings they were made with, and appear whole or not at all."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
+from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
 from flagdit_core.output import atomic_file
 
-METADATA_KEY = "lumina"
 _SOFTWARE = "lumina-image"
 _EXIF_IFD, _EXIF_SOFTWARE, _EXIF_COMMENT = 0x8769, 0x0131, 0x9286
 _COMMENT_IS_ASCII = b"ASCII\x00\x00\x00"
@@ -88,13 +87,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
         raise CodecError(f"{path} cannot be read as a picture: {error}") from error
     except (UnicodeDecodeError, AttributeError):
         text = ""  # a comment that somebody else wrote
-    try:
-        settings = json.loads(text)
-    except ValueError:
-        settings = None
-    if not isinstance(settings, dict):
-        raise CodecError(f"{path} carries no settings of this program; it may have been edited or made elsewhere")
-    return settings
+    return decode_metadata(text, path)
 
 
 def _format(path: Path) -> str:
@@ -111,7 +104,7 @@ def _png_text(metadata: Mapping[str, Any]) -> dict[str, Any]:
     text.add_itxt("Software", _SOFTWARE)
     if "prompt" in metadata:
         text.add_itxt("Description", str(metadata["prompt"]))
-    text.add_itxt(METADATA_KEY, json.dumps(dict(metadata), ensure_ascii=False))
+    text.add_itxt(METADATA_KEY, encode_metadata(metadata))
     return {"pnginfo": text}
 
 
@@ -119,5 +112,7 @@ def _exif(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """EXIF with the settings as a comment, which JSON's escapes keep in ASCII."""
     exif = Image.Exif()
     exif[_EXIF_SOFTWARE] = _SOFTWARE
-    exif.get_ifd(_EXIF_IFD)[_EXIF_COMMENT] = _COMMENT_IS_ASCII + json.dumps(dict(metadata)).encode("ascii")
+    exif.get_ifd(_EXIF_IFD)[_EXIF_COMMENT] = _COMMENT_IS_ASCII + encode_metadata(metadata, ascii_only=True).encode(
+        "ascii"
+    )
     return {"exif": exif}

@@ -20,5 +20,5 @@ MODALITY = Modality(
         "vae": "lumina_image.recipes:vae",
     },
     world="lumina_image.command:world",
-    contact_sheet="lumina_image.contact_sheet:save_contact_sheet",
+    contact_sheet="flagdit_core.contact_sheet:save_contact_sheet",
 )

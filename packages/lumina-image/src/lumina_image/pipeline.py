@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,18 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.pipeline import (
-    Components,
-    SamplingSettings,
-    check_memory,
-    generate_latents,
-    load_components,
-    memory_errors,
-    resolve_model,
-)
+from flagdit_core.picture_codec import PictureCodec
+from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, generate_latents, memory_errors
+from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts
 from flagdit_core.report import Report
-from lumina_image.arguments import check_arguments
-from lumina_image.codec import ImageCodec
 from lumina_image.modality import MODALITY
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -48,7 +39,7 @@ class ImageOutput:
     report: Report
 
 
-class ImagePipeline:
+class ImagePipeline(Pipeline):
     """Text to images of any size.
 
     Args:
@@ -61,57 +52,12 @@ class ImagePipeline:
         (192, 128)
     """
 
-    def __init__(self, components: Components, *, name: str = "") -> None:
-        self.components = components
-        self.name = name
+    modality = MODALITY
 
-    @classmethod
-    def from_pretrained(
-        cls, model: str | Path = "nano", *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> Self:
-        """The pipeline of a model.
-
-        Args:
-            model: A shipped model's name ("nano"), a local folder, or a hub id ``owner/name``.
-            device: Where to run.
-            dtype: Precision of the weights.
-
-        Returns:
-            The pipeline.
-
-        Raises:
-            CheckpointError: There is no such model, or its folder is half-written, damaged or of another modality.
-        """
-        folder = resolve_model(model, MODALITY.models)
-        load_codec = partial(ImageCodec.from_pretrained, dtype=dtype)
-        components = load_components(folder, class_name=cls.__name__, load_codec=load_codec, device=device, dtype=dtype)
-        return cls(components, name=str(model))
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the pipeline as a model folder, whole or not at all.
-
-        Args:
-            folder: Must not be there yet.
-
-        Raises:
-            OutputError: The folder is there already, or cannot be written.
-        """
-        self.components.save_pretrained(
-            folder, class_name=type(self).__name__, codec_class=("diffusers", "AutoencoderKL")
-        )
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
-        """Move the pipeline, in place.
-
-        Args:
-            device: Where to; None leaves it where it is.
-            dtype: Precision of the weights; None leaves it.
-
-        Returns:
-            The same pipeline.
-        """
-        self.components.to(device, dtype)
-        return self
+    @staticmethod
+    def load_codec(folder: Path, *, dtype: torch.dtype) -> PictureCodec:
+        """The picture VAE in a model's ``vae`` folder, in the precision asked for."""
+        return PictureCodec.from_pretrained(folder, dtype=dtype)
 
     def __call__(
         self,
@@ -182,31 +128,35 @@ class ImagePipeline:
             guidance_interval=guidance_interval,
             guidance_rescale=guidance_rescale,
         )
-        batch = check_arguments(
-            self.components,
-            prompt=prompt,
+        batch = check_prompts(
+            prompt,
             negative_prompt=negative_prompt,
-            height=height,
-            width=width,
-            count=num_images_per_prompt,
-            seed=seed,
-            first=first_image_index,
-            latents=latents,
             guided=settings.guidance_scale != 1.0,
+            count=num_images_per_prompt,
+            first=first_image_index,
+            seed=seed,
+            from_latents=latents is not None,
+            artifact="image",
         )
+        size, count = check_frame_size(self.components, height=height, width=width), len(batch)
+        shape = (self.components.codec.latent_channels, size.rows, size.columns)
+        check_latents(latents, (count, *shape))
+        what = f"{count} picture{'s' if count > 1 else ''} of {size}"
         report = Report(strict=strict)
-        report.record(model=self.name, **batch.as_dict(), from_latents=latents is not None)
+        report.record(
+            model=self.name, **batch.as_dict(), height=size.height, width=size.width, from_latents=latents is not None
+        )
 
         def after_step(step: int, t: float, items: list[Tensor]) -> None:
             if callback_on_step_end is not None:
                 callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
 
-        check_memory(batch.num_bytes, self.components.model.device, str(batch))
-        with memory_errors(str(batch)):
+        check_memory(count * size.num_bytes, self.components.model.device, what)
+        with memory_errors(what):
             final = generate_latents(
                 self.components,
                 batch.prompts,
-                [batch.latent_shape] * len(batch.prompts),
+                [shape] * count,
                 settings,
                 seeds=batch.seeds,
                 indices=batch.indices,

@@ -39,8 +39,12 @@ def lumina(
         print(context.get_help())
 
 
-@app.command(epilog=DEBUG_HELP)
+@app.command(
+    epilog=f"Some kinds of files take options of their own, such as a duration: lumina info lists them. {DEBUG_HELP}",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def infer(
+    context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What to make, in words.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write; its ending picks the modality.")],
     model: Annotated[str, typer.Option(help="A shipped model, a folder, or a hub id owner/name.")] = "nano",
@@ -64,7 +68,7 @@ def infer(
         InferOptions(
             prompt=prompt, output=output, model=model, size=size, steps=steps, guidance=guidance, seed=seed,
             solver=solver, negative=negative, count=count, first=first, strict=strict,
-            overrides=tuple(overrides or ()), device=device, dtype=dtype,
+            overrides=tuple(overrides or ()), extra=tuple(context.args), device=device, dtype=dtype,
         )
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flagdit_core.cli.devices import pick_device, pick_dtype
 from flagdit_core.cli.models import pipeline_settings
+from flagdit_core.cli.options import parse_options
 from flagdit_core.errors import ConfigError, ShapeError
 from flagdit_core.modalities import load_object, modality_of_file
 from flagdit_core.output import check_output
@@ -17,7 +18,10 @@ _SIZE = re.compile(r"(\d+)[xX](\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class InferOptions:
-    """The options of the command, as typed; None is the model's own default."""
+    """The options of the command, as typed; None is the model's own default.
+
+    ``extra`` has the words that are no option of the command itself; the file's modality may know them.
+    """
 
     prompt: str
     output: Path
@@ -32,6 +36,7 @@ class InferOptions:
     first: int = 0
     strict: bool = False
     overrides: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
     device: str | None = None
     dtype: str = "float32"
 
@@ -52,7 +57,7 @@ def run_infer(options: InferOptions) -> None:
         check_output(path)
     if not options.prompt.strip():
         raise ConfigError("the prompt is empty; expected a sentence that says what to make")
-    size = parse_size(options.size)
+    size, own_options = parse_size(options.size), parse_options(options.extra, modality, options.output)
 
     from flagdit_core.pipeline import resolve_model, weights_digest
     from flagdit_core.pipeline.request import GenerationRequest
@@ -70,6 +75,7 @@ def run_infer(options: InferOptions) -> None:
         first=options.first,
         seeds=None if options.seed is None else [options.seed],
         strict=options.strict,
+        options=own_options,
         paths=paths,
     )
     pipeline = load_object(modality.pipeline).from_pretrained(

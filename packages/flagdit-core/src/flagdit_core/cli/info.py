@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flagdit_core.cli.models import find_model
+from flagdit_core.cli.options import spell
 from flagdit_core.errors import CheckpointError
 from flagdit_core.modalities import installed_modalities, load_object, modality_of_file
 
@@ -61,6 +62,8 @@ def _show_installation() -> None:
         print(f"\n{modality.name}: {' '.join(modality.endings)}")
         print(f"  models: {', '.join(models) or 'none'}")
         print(f"  recipes: {', '.join(f'{modality.name}/{name}' for name in modality.recipes) or 'none'}")
+        for option in modality.options:
+            print(f"  lumina infer {spell(option)}: {option.help}")
 
 
 def _show_model(name: str) -> None:

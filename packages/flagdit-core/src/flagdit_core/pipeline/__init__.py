@@ -1,6 +1,8 @@
 """The common half of every modality's pipeline: its parts, their folder, the settings, and prompts to latents."""
 
+from flagdit_core.pipeline.base import Pipeline
 from flagdit_core.pipeline.components import Components, load_components, weights_digest
+from flagdit_core.pipeline.controls import Known, Region
 from flagdit_core.pipeline.folder import check_folder, read_model_index
 from flagdit_core.pipeline.generate import generate_latents
 from flagdit_core.pipeline.memory import check_memory, memory_errors
@@ -9,6 +11,9 @@ from flagdit_core.pipeline.source import resolve_model
 
 __all__ = [
     "Components",
+    "Known",
+    "Pipeline",
+    "Region",
     "SamplingSettings",
     "check_folder",
     "check_memory",

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 
@@ -65,13 +65,12 @@ class Components:
         self.codec.to(device=device, dtype=dtype)
         return self
 
-    def save_pretrained(self, folder: Path | str, *, class_name: str, codec_class: tuple[str, str]) -> None:
+    def save_pretrained(self, folder: Path | str, *, class_name: str) -> None:
         """Write a model folder, whole or not at all.
 
         Args:
             folder: Must not be there yet.
             class_name: The pipeline's class, by which a folder of another modality is told apart.
-            codec_class: (library, class) of what the ``vae`` folder holds.
 
         Raises:
             OutputError: The folder is there already, or cannot be written.
@@ -83,7 +82,7 @@ class Components:
             "text_encoder": ["transformers", encoder],
             "tokenizer": ["transformers", tokenizer],
             "transformer": ["flagdit_core", "FlagDiT"],
-            "vae": list(codec_class),
+            "vae": list(self.codec.library_class),
             "text_encoding": self.text_encoder.config.as_dict(),
             "sampling": self.sampling.to_dict(),
             "defaults": dict(self.defaults),
@@ -95,11 +94,19 @@ class Components:
             (temporary / MODEL_INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
+class CodecLoader(Protocol):
+    """Reads a codec's folder in the precision asked for."""
+
+    def __call__(self, folder: Path, /, *, dtype: torch.dtype) -> Codec:
+        """The codec that the folder holds."""
+        ...
+
+
 def load_components(
     folder: Path,
     *,
     class_name: str,
-    load_codec: Callable[[Path], Codec],
+    load_codec: CodecLoader,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Components:
@@ -108,7 +115,7 @@ def load_components(
     Args:
         folder: A local model folder.
         class_name: The pipeline class that the folder must hold.
-        load_codec: Reads the ``vae`` folder, in the precision asked for.
+        load_codec: Reads the ``vae`` folder.
         device: Where to put them.
         dtype: Precision of the weights.
 
@@ -126,7 +133,7 @@ def load_components(
         return Components(
             text_encoder=TextEncoder.from_pretrained(folder, text_encoding, dtype=dtype),
             model=FlagDiT.from_pretrained(folder / "transformer", dtype=dtype),
-            codec=load_codec(folder / "vae"),
+            codec=load_codec(folder / "vae", dtype=dtype),
             sampling=sampling,
             defaults=index_section(folder, index, "defaults"),
         ).to(device)

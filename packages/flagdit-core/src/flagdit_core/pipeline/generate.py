@@ -10,6 +10,7 @@ from flagdit_core.errors import ConfigError, FlagDiTError, ShapeError
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.noise import latent_noise, step_noise
 from flagdit_core.pipeline.components import Components
+from flagdit_core.pipeline.controls import Known, Region, known_cells
 from flagdit_core.pipeline.memory import check_memory
 from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.pipeline.solve import solve
@@ -31,6 +32,8 @@ def generate_latents(
     indices: Sequence[int],
     negative_prompts: Sequence[str | None] | None = None,
     latents: Sequence[Tensor] | None = None,
+    known: Sequence[Known | None] | None = None,
+    regions: Sequence[Sequence[Region]] | None = None,
     callback: StepCallback | None = None,
     progress: bool | None = False,
     report: Report,
@@ -49,6 +52,8 @@ def generate_latents(
         indices: N sample numbers under their seeds.
         negative_prompts: N texts to guide away from; None for the null prompt.
         latents: N starting points at t = 0 of those shapes, instead of noise from the seeds.
+        known: What is given of each sample already, at t = 1; it is kept exactly.
+        regions: Further prompts of each sample, for parts of it.
         callback: Called after each step with (step index, time reached, N latents); raise ``CancelledError`` to stop.
         progress: Show a progress bar; None shows it on a terminal only.
         report: What was used, and every deviation, is noted here.
@@ -57,8 +62,9 @@ def generate_latents(
         N latents at t = 1, float32, on the network's device.
 
     Raises:
-        ConfigError: The numbers of prompts, shapes, seeds or indices differ, or a value is out of range.
-        ShapeError: A starting point has another shape.
+        ConfigError: The numbers of prompts, shapes, seeds or indices differ, a value is out of range, or something is
+            known and the solver stochastic.
+        ShapeError: A starting point, a known part or a region has another shape.
         OutOfMemoryError: The device is too small for it.
         StrictError: The report is strict and there was a deviation.
         FlagDiTError: The result is not finite.
@@ -73,10 +79,14 @@ def generate_latents(
     _check_size(network, shapes, settings)
     start = _starting_points(shapes, seeds, indices, latents, network.device)
     sizes = [item.numel() for item in start]
-    velocity = GuidedVelocity(components, prompts, negatives, shapes, settings, report)
+    cells = None if known is None else known_cells(known, start, network.device)
+    if cells is not None and settings.is_stochastic:
+        raise ConfigError(f"known parts need a solver without noise, got {settings.solver!r}")
+    velocity = GuidedVelocity(components, prompts, negatives, start, settings, report, regions=regions)
 
     def flat_velocity(x: Tensor, t: Tensor) -> Tensor:
-        return _flatten(velocity(_unflatten(x, sizes, shapes), t))
+        flat = _flatten(velocity(_unflatten(x, sizes, shapes), t))
+        return flat if cells is None else torch.where(cells[0], cells[1], flat)
 
     def noise(step: int) -> Tensor:
         each = zip(shapes, seeds, indices, strict=True)

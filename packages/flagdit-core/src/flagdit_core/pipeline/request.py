@@ -1,7 +1,7 @@
 """What the command line asks a modality for, and what it gets back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ class GenerationRequest:
         seeds: P seeds, or None to draw them.
         strict: Raise where something would only be reported.
         progress: Show a progress bar; None shows it on a terminal only.
+        options: Values of the modality's own options that were given, by name.
         paths: Files that will be written, so that what their format cannot hold is refused early.
     """
 
@@ -38,6 +39,7 @@ class GenerationRequest:
     seeds: Sequence[int] | None = None
     strict: bool = False
     progress: bool | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     paths: Sequence[Path] = ()
 
 

@@ -9,6 +9,7 @@ from flagdit_core.guidance import classifier_free_guidance
 from flagdit_core.layout import Latents
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.pipeline.components import Components
+from flagdit_core.pipeline.controls import Region, region_weights
 from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.report import Report
 from flagdit_core.text_encoder import TextEncoder
@@ -20,13 +21,16 @@ _LONGEST_QUOTE = 40
 class GuidedVelocity:
     """The velocity that a sampler follows; each distinct text is encoded once, each guided step is one packed forward.
 
+    A sample with regions is evaluated once for each of its prompts, and the velocities are mixed by their weights.
+
     Args:
         components: Text encoder and network.
         prompts: N texts.
         negatives: N texts to guide away from; None for the null prompt.
-        shapes: N latent shapes.
+        start: N latents, of whose shapes and device the weights of regions are.
         settings: Guidance and extrapolation.
         report: Tokens dropped from a prompt are noted here.
+        regions: Further prompts of each sample.
 
     Attributes:
         evaluations: Forwards of the network so far.
@@ -37,24 +41,34 @@ class GuidedVelocity:
         components: Components,
         prompts: Sequence[str],
         negatives: Sequence[str | None],
-        shapes: Sequence[Shape],
+        start: Sequence[Tensor],
         settings: SamplingSettings,
         report: Report,
+        *,
+        regions: Sequence[Sequence[Region]] | None = None,
     ) -> None:
         self.evaluations = 0
         self._network = network = components.model
-        guided = settings.guidance_scale != 1.0
-        null = components.text_encoder.config.null_prompt
-        unconditional = [null if text is None else text for text in negatives] if guided else []
-        features_BMY, mask_BM = _encode(components.text_encoder, [*prompts, *unconditional], report)
-        self._caption_BMY, self._mask_BM = features_BMY.to(network.dtype), mask_BM
-        self._count = len(prompts)
+        further = regions if regions is not None else [()] * len(start)
+        self._weights = [region_weights(items, x) if items else [] for items, x in zip(further, start, strict=True)]
+        texts, samples = list[str](), list[int]()  # row by row: a text, and the sample that it is for
+        for sample, (prompt, items) in enumerate(zip(prompts, further, strict=True)):
+            texts += [prompt, *(region.prompt for region in items)]
+            samples += [sample] * (1 + len(items))
+        self._conditional_rows = len(samples)
+        if settings.guidance_scale != 1.0:
+            null = components.text_encoder.config.null_prompt
+            texts += [null if text is None else text for text in negatives]
+            samples += range(len(prompts))
+        self._samples = samples
+        features_BMY, self._mask_BM = _encode(components.text_encoder, texts, report)
+        self._caption_BMY = features_BMY.to(network.dtype)
         self._base_sequence_length = _base_sequence_length(network, settings)
-        copies = 2 if guided else 1  # with the prompt, and without
+        shapes = [start[sample].shape for sample in samples]
         ntk = [_ntk_factor(network, shape, settings) for shape in shapes]
         scaling = [_rope_scaling_factor(network, shape, settings) for shape in shapes]
-        self._ntk_B = torch.tensor(ntk * copies, dtype=torch.float64, device=network.device)
-        self._rope_scaling_B = torch.tensor(scaling * copies, dtype=torch.float64, device=network.device)
+        self._ntk_B = torch.tensor(ntk, dtype=torch.float64, device=network.device)
+        self._rope_scaling_B = torch.tensor(scaling, dtype=torch.float64, device=network.device)
         self._guided = classifier_free_guidance(
             self._both,
             self._conditional,
@@ -69,23 +83,30 @@ class GuidedVelocity:
         return list(self._guided(latents, t))
 
     def _conditional(self, latents: Latents, t: Tensor) -> list[Tensor]:
-        return self._evaluate(list(latents), t)
+        return self._mix(self._evaluate(latents, t, self._conditional_rows))
 
     def _both(self, latents: Latents, t: Tensor) -> tuple[Latents, Latents]:
-        velocities = self._evaluate([*latents, *latents], t)
-        return velocities[: self._count], velocities[self._count :]
+        velocities = self._evaluate(latents, t, len(self._samples))
+        return self._mix(velocities[: self._conditional_rows]), velocities[self._conditional_rows :]
 
-    def _evaluate(self, latents: list[Tensor], t: Tensor) -> list[Tensor]:
-        """One forward of the first ``len(latents)`` captions."""
+    def _mix(self, velocities: list[Tensor]) -> list[Tensor]:
+        """One velocity for each sample from those of its prompts."""
+        rows = iter(velocities)
+        return [
+            sum((weight * next(rows) for weight in weights[1:]), weights[0] * next(rows)) if weights else next(rows)
+            for weights in self._weights
+        ]
+
+    def _evaluate(self, latents: Latents, t: Tensor, rows: int) -> list[Tensor]:
+        """One forward of the first so many rows."""
         self.evaluations += 1
-        batch = len(latents)
         velocities = self._network(
-            [latent.to(self._network.dtype) for latent in latents],
+            [latents[sample].to(self._network.dtype) for sample in self._samples[:rows]],
             t,
-            self._caption_BMY[:batch],
-            self._mask_BM[:batch],
-            ntk_factor=self._ntk_B[:batch],
-            rope_scaling_factor=self._rope_scaling_B[:batch],
+            self._caption_BMY[:rows],
+            self._mask_BM[:rows],
+            ntk_factor=self._ntk_B[:rows],
+            rope_scaling_factor=self._rope_scaling_B[:rows],
             base_sequence_length=self._base_sequence_length,
         )
         return [velocity.float() for velocity in velocities]

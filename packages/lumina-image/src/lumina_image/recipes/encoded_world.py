@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.training.data import Batch
-from lumina_image.codec import ImageCodec
 from lumina_image.world import describe, draw, sample_scene
 
 Kind = tuple[int, int, int]
@@ -149,7 +149,7 @@ def _encode_shard(shard: Shard, codec_folder: Path, folder: Path) -> None:
     """Write one shard: latents in float16, and several wordings of each picture's caption."""
     torch.set_num_threads(1)
     # Faster on a CPU than float32 with the channels first; the rounding is far below the noise of training.
-    codec = ImageCodec.from_pretrained(codec_folder, dtype=torch.bfloat16)
+    codec = PictureCodec.from_pretrained(codec_folder, dtype=torch.bfloat16)
     codec.vae.to(memory_format=torch.channels_last)
     width, height = shard.width, shard.height
     generator = np.random.default_rng((shard.seed, width, height, shard.num_objects, shard.index))

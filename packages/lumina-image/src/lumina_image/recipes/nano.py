@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from PIL import Image
 
+from flagdit_core.contact_sheet import save_contact_sheet
 from flagdit_core.errors import ConfigError
 from flagdit_core.evaluation import evaluate
 from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.output import check_new_folder
+from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pipeline import Components, SamplingSettings, weights_digest
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.text_encoder.small import build_small_text_encoder
 from flagdit_core.training import TrainingConfig, train
-from lumina_image.codec import ImageCodec
-from lumina_image.contact_sheet import save_contact_sheet
 from lumina_image.modality import MODALITY
 from lumina_image.pipeline import ImagePipeline
 from lumina_image.recipes.encoded_world import EncodedWorld, PictureSize, Stage, encode_shards, stage_at, wanted_shards
@@ -146,7 +146,7 @@ def nano(config: NanoRecipe, *, resume: bool = False) -> Path:
         model = FlagDiT(config.model)
     text_encoder = build_text_encoder(config)
     source = EncodedWorld(config.stages, encoded, seed=seed)
-    codec = ImageCodec.from_pretrained(config.vae)
+    codec = PictureCodec.from_pretrained(config.vae)
 
     def defaults(step: int) -> dict[str, int]:
         size = stage_at(config.stages, step).sizes[0]
@@ -166,7 +166,7 @@ def nano(config: NanoRecipe, *, resume: bool = False) -> Path:
         components = Components(
             text_encoder=text_encoder.eval().to(torch.bfloat16),
             model=model.eval().to(torch.bfloat16),
-            codec=ImageCodec.from_pretrained(config.vae, dtype=torch.bfloat16),
+            codec=PictureCodec.from_pretrained(config.vae, dtype=torch.bfloat16),
             sampling=config.sampling,
             defaults=defaults(result.step),
         )

@@ -18,7 +18,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
-from lumina_image.codec import ImageCodec
+from flagdit_core.picture_codec import PictureCodec
 from lumina_image.recipes.muon import Muon
 from lumina_image.recipes.vae_data import edge_crops, to_pictures, whole_pictures
 from lumina_image.recipes.vae_run import MetricsLog, VAEState, load_checkpoint, save_checkpoint, save_grid
@@ -108,7 +108,7 @@ class VAERecipe:
             raise ConfigError(f"expected steps, batch_size and intervals of 1 or more, got {counts}")
 
 
-def vae(config: VAERecipe) -> ImageCodec:
+def vae(config: VAERecipe) -> PictureCodec:
     """Train the nano VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir``.
 
     Args:
@@ -144,8 +144,8 @@ def vae(config: VAERecipe) -> ImageCodec:
     scale, shift = _statistics(
         ema, whole_pictures(_generator(config, -2), config.validation_pictures, config.whole_size)
     )
-    ImageCodec(copy.deepcopy(ema).bfloat16(), scale, shift).save_pretrained(config.output_dir)
-    return ImageCodec(ema, scale, shift)
+    PictureCodec(copy.deepcopy(ema).bfloat16(), scale, shift).save_pretrained(config.output_dir)
+    return PictureCodec(ema, scale, shift)
 
 
 def _settings(config: VAERecipe) -> str:

@@ -1,4 +1,4 @@
-"""ImageCodec: units, sizes, tiles, dtypes, and what bad input gets."""
+"""PictureCodec: units, sizes, tiles, dtypes, and what bad input gets."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from flagdit_core.errors import CheckpointError, CodecError
-from lumina_image.codec import ImageCodec
+from flagdit_core.picture_codec import PictureCodec
 
 
 def _vae(**settings: object) -> AutoencoderKL:
@@ -31,16 +31,16 @@ def _vae(**settings: object) -> AutoencoderKL:
 
 
 @pytest.fixture
-def codec() -> ImageCodec:
+def codec() -> PictureCodec:
     """A random codec with a scale and a shift that show when they are forgotten."""
-    return ImageCodec(_vae(), scale=0.5, shift=0.25)
+    return PictureCodec(_vae(), scale=0.5, shift=0.25)
 
 
 def _pixels(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def test_shapes_and_units(codec: ImageCodec) -> None:
+def test_shapes_and_units(codec: PictureCodec) -> None:
     """Latents are the VAE's posterior mean, shifted and scaled; decoding undoes exactly that."""
     pixels = _pixels(2, 3, 24, 40)
     latents = codec.encode(pixels)
@@ -51,7 +51,7 @@ def test_shapes_and_units(codec: ImageCodec) -> None:
     torch.testing.assert_close(codec.decode(latents), codec.vae.decode(mean).sample)
 
 
-def test_posterior_sample_has_its_mean_and_spread(codec: ImageCodec) -> None:
+def test_posterior_sample_has_its_mean_and_spread(codec: PictureCodec) -> None:
     """Posterior samples are mean + std * noise of the given generator, in scaled units."""
     pixels = _pixels(1, 3, 16, 16)
     posterior = codec.vae.encode(pixels).latent_dist
@@ -77,8 +77,8 @@ def _relative_error(actual: Tensor, expected: Tensor) -> float:
 def test_tiles_agree_with_the_whole(height: int, width: int) -> None:
     """A local network gives nearly the same in blended tiles as at once; without overlap the seams are far worse."""
     vae = _without_norms(_vae())
-    blended = ImageCodec(vae, 0.5, 0.25, tile_size=128, tile_overlap=64)
-    seamed = ImageCodec(vae, 0.5, 0.25, tile_size=128, tile_overlap=0)
+    blended = PictureCodec(vae, 0.5, 0.25, tile_size=128, tile_overlap=64)
+    seamed = PictureCodec(vae, 0.5, 0.25, tile_size=128, tile_overlap=0)
     pixels = _pixels(1, 3, height, width)
     latents = blended.encode(pixels, tiled=False)
     picture = blended.decode(latents, tiled=False)
@@ -91,7 +91,7 @@ def test_tiles_agree_with_the_whole(height: int, width: int) -> None:
         assert bad > 3 * good
 
 
-def test_tiling_leaves_no_trace(codec: ImageCodec) -> None:
+def test_tiling_leaves_no_trace(codec: PictureCodec) -> None:
     """A tiled call does not change what the next call does, and a picture of one tile is coded as a whole."""
     pixels = _pixels(1, 3, 64, 48)
     before = codec.encode(pixels, tiled=False)
@@ -99,7 +99,7 @@ def test_tiling_leaves_no_trace(codec: ImageCodec) -> None:
     assert torch.equal(codec.encode(pixels, tiled=False), before)
 
 
-def test_large_pictures_are_tiled_by_default(codec: ImageCodec) -> None:
+def test_large_pictures_are_tiled_by_default(codec: PictureCodec) -> None:
     """Past 1024 pixels the network never sees more than a tile, so that memory is bounded; up to there it sees all."""
     seen: list[tuple[int, int]] = []
     codec.vae.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[-2:])))
@@ -112,7 +112,7 @@ def test_large_pictures_are_tiled_by_default(codec: ImageCodec) -> None:
 
 def test_blending_weights_sum_to_one() -> None:
     """A codec whose network is a per-pixel map gives the same picture in tiles as whole, whatever the sizes."""
-    codec = ImageCodec(_vae(), 1.0, 0.0, tile_size=64, tile_overlap=24)
+    codec = PictureCodec(_vae(), 1.0, 0.0, tile_size=64, tile_overlap=24)
     for height, width in [(64, 64), (72, 200), (328, 88)]:
         pixels = _pixels(1, 3, height, width)
         tiled = codec._code(lambda part: part * 2, pixels, 8, 8, tiled=True)
@@ -120,7 +120,7 @@ def test_blending_weights_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_honoured(codec: ImageCodec, dtype: torch.dtype) -> None:
+def test_half_precision_is_honoured(codec: PictureCodec, dtype: torch.dtype) -> None:
     """Weights in half precision compute in it, on the CPU too, and what comes back has the caller's dtype."""
     pixels = _pixels(1, 3, 16, 24)
     exact = codec.encode(pixels)
@@ -133,10 +133,10 @@ def test_half_precision_is_honoured(codec: ImageCodec, dtype: torch.dtype) -> No
     assert not torch.equal(latents, exact)
 
 
-def test_save_and_load_are_bit_equal(codec: ImageCodec, tmp_path: Path) -> None:
+def test_save_and_load_are_bit_equal(codec: PictureCodec, tmp_path: Path) -> None:
     """A saved codec comes back with the same weights, scale and shift, and so with the same latents, bit for bit."""
     codec.save_pretrained(tmp_path)
-    loaded = ImageCodec.from_pretrained(tmp_path)
+    loaded = PictureCodec.from_pretrained(tmp_path)
     pixels = _pixels(1, 3, 16, 24)
     assert (loaded.scale, loaded.shift) == (0.5, 0.25)
     assert torch.equal(loaded.encode(pixels), codec.encode(pixels))
@@ -144,19 +144,19 @@ def test_save_and_load_are_bit_equal(codec: ImageCodec, tmp_path: Path) -> None:
     assert torch.equal(other.encode(pixels).latent_dist.mean, codec.vae.encode(pixels).latent_dist.mean)
 
 
-def test_nothing_of_the_codec_is_trained(codec: ImageCodec) -> None:
+def test_nothing_of_the_codec_is_trained(codec: PictureCodec) -> None:
     """The codec's weights take no gradient, so an optimiser over a pipeline cannot change them."""
     assert not any(parameter.requires_grad for parameter in codec.vae.parameters())
 
 
 @pytest.mark.parametrize(("shape", "nearest"), [((1, 3, 60, 67), "64x64"), ((1, 3, 8, 3), "8x8")])
-def test_sizes_that_do_not_fit_name_the_nearest(codec: ImageCodec, shape: tuple[int, ...], nearest: str) -> None:
+def test_sizes_that_do_not_fit_name_the_nearest(codec: PictureCodec, shape: tuple[int, ...], nearest: str) -> None:
     """A side that is no multiple of 8 is refused, with the nearest size (width x height) that would do."""
     with pytest.raises(CodecError, match=f"got {shape[3]}x{shape[2]}; the nearest is {nearest}"):
         codec.encode(torch.zeros(shape))
 
 
-def test_shapes_and_dtypes_that_do_not_fit(codec: ImageCodec) -> None:
+def test_shapes_and_dtypes_that_do_not_fit(codec: PictureCodec) -> None:
     """Wrong ranks, channels and integer pictures are refused in one line."""
     with pytest.raises(CodecError, match=r"pixels \(B, 3, H, W\).*got torch.float32 \(3, 8, 8\)"):
         codec.encode(torch.zeros(3, 8, 8))
@@ -174,28 +174,28 @@ def test_vaes_that_do_not_fit() -> None:
         block_out_channels=(8, 8, 8),
     )
     with pytest.raises(CodecError, match="divides sizes by 8, got one that divides by 4"):
-        ImageCodec(half, 1.0, 0.0)
+        PictureCodec(half, 1.0, 0.0)
     with pytest.raises(CodecError, match="other than 0"):
-        ImageCodec(_vae(), 0.0, 0.0)
+        PictureCodec(_vae(), 0.0, 0.0)
     with pytest.raises(CodecError, match="got 64 and 64"):
-        ImageCodec(_vae(), 1.0, 0.0, tile_size=64, tile_overlap=64)
+        PictureCodec(_vae(), 1.0, 0.0, tile_size=64, tile_overlap=64)
 
 
-def test_damaged_folders(codec: ImageCodec, tmp_path: Path) -> None:
+def test_damaged_folders(codec: PictureCodec, tmp_path: Path) -> None:
     """A folder of another class, with a truncated file, or with weights missing is refused instead of half-loaded."""
     with pytest.raises(CheckpointError, match="does not exist"):
-        ImageCodec.from_pretrained(tmp_path / "nowhere")
+        PictureCodec.from_pretrained(tmp_path / "nowhere")
     codec.save_pretrained(tmp_path)
     weights, config = tmp_path / "diffusion_pytorch_model.safetensors", tmp_path / "config.json"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="truncated"):
-        ImageCodec.from_pretrained(tmp_path)
+        PictureCodec.from_pretrained(tmp_path)
     weights.write_bytes(whole)
     settings = json.loads(config.read_text())
     config.write_text(json.dumps({**settings, "layers_per_block": 2}))
     with pytest.raises(CheckpointError, match="tensors missing"):
-        ImageCodec.from_pretrained(tmp_path)
+        PictureCodec.from_pretrained(tmp_path)
     config.write_text(json.dumps({**settings, "_class_name": "AutoencoderTiny"}))
     with pytest.raises(CheckpointError, match="got AutoencoderTiny"):
-        ImageCodec.from_pretrained(tmp_path)
+        PictureCodec.from_pretrained(tmp_path)

@@ -23,8 +23,8 @@ TILED_FROM = 1024
 """Pictures with a longer side than this are coded in tiles unless the caller says otherwise."""
 
 
-class ImageCodec:
-    """A picture VAE with factor 8: SDXL's, or the small one that comes with this package.
+class PictureCodec:
+    """A picture VAE with factor 8, such as SDXL's; also of films and views, frame by frame.
 
     ``latent = (z - shift) * scale``, with z the VAE's own latent, so that latents have about unit variance.
 
@@ -43,12 +43,12 @@ class ImageCodec:
         CodecError: The VAE's factor is not 8, the scale is 0, or the tiling is impossible.
 
     Example:
-        >>> from lumina_image.modality import MODALITY
-        >>> codec = ImageCodec.from_pretrained(MODALITY.models["nano"] / "vae")
-        >>> latents = codec.encode(torch.zeros(1, 3, 64, 96))
-        >>> latents.shape, codec.decode(latents).shape
-        (torch.Size([1, 8, 8, 12]), torch.Size([1, 3, 64, 96]))
+        >>> codec = PictureCodec.from_pretrained("sdxl-vae")  # doctest: +SKIP
+        >>> codec.encode(torch.zeros(1, 3, 64, 96)).shape  # doctest: +SKIP
+        torch.Size([1, 4, 8, 12])
     """
+
+    library_class = ("diffusers", "AutoencoderKL")
 
     def __init__(
         self, vae: AutoencoderKL, scale: float, shift: float, *, tile_size: int = 512, tile_overlap: int = 128
@@ -72,7 +72,7 @@ class ImageCodec:
         self.tile_overlap = tile_overlap
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> ImageCodec:
+    def from_pretrained(cls, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> PictureCodec:
         """Load a diffusers AutoencoderKL folder.
 
         Args:
@@ -84,8 +84,12 @@ class ImageCodec:
 
         Raises:
             CheckpointError: If the folder or its weights are missing, damaged or of another kind.
+            CodecError: If diffusers is not installed.
         """
-        from diffusers import AutoencoderKL  # takes seconds to import: only where it is needed
+        try:
+            from diffusers import AutoencoderKL  # takes seconds to import: only where it is needed
+        except ModuleNotFoundError as error:
+            raise CodecError("picture VAEs need diffusers: pip install 'flagdit-core[pictures]'") from error
 
         config = read_config(folder)
         kind = config.get("_class_name")
@@ -102,7 +106,7 @@ class ImageCodec:
         self.vae.register_to_config(scaling_factor=self.scale, shift_factor=self.shift)
         self.vae.save_pretrained(folder)
 
-    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ImageCodec:
+    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PictureCodec:
         """This codec, with its weights moved to a device, a dtype or both."""
         torch.nn.Module.to(self.vae, device=device, dtype=dtype)  # diffusers' own warns at every cast
         return self

@@ -1,0 +1,61 @@
+"""Options of ``lumina infer`` that a modality brings along."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.modalities import Modality, Option
+
+
+def parse_options(words: Sequence[str], modality: Modality, output: Path) -> dict[str, Any]:
+    """The values of a modality's own options.
+
+    Args:
+        words: What the command itself did not know, as typed: ``--name value`` or ``--name=value``.
+        modality: Whose options they must be.
+        output: The file, for messages.
+
+    Returns:
+        Values by the options' names; those that were not given are left out.
+
+    Raises:
+        ConfigError: A word is no option of this modality, or its value is missing or of another kind.
+    """
+    known, values = {option.name: option for option in modality.options}, dict[str, Any]()
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, has_value, text = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            raise ConfigError(f"unexpected {word!r}: put the sentence in quotes, and options as --name value")
+        if name not in known:
+            listed = ", ".join(f"--{other}" for other in known)
+            also = f"{output.suffix} files also take {listed}" if known else f"{output.suffix} files take no others"
+            raise ConfigError(f"unknown option --{name} ({also}; see lumina info)")
+        option = known[name]
+        if option.kind is bool:
+            if has_value:
+                raise ConfigError(f"--{name} takes no value, got {text!r}")
+            values[name] = True
+            continue
+        if not has_value:
+            if not rest:
+                raise ConfigError(f"--{name} needs a value: {option.help}")
+            text = rest.pop(0)
+        values[name] = _read(option, text)
+    return values
+
+
+def spell(option: Option) -> str:
+    """How an option is typed."""
+    return f"--{option.name}" if option.kind is bool else f"--{option.name} {option.kind.__name__.upper()}"
+
+
+def _read(option: Option, text: str) -> Any:
+    """The value of an option from its text."""
+    try:
+        return option.kind(text)
+    except ValueError as error:
+        kind = "a whole number" if option.kind is int else "a number"
+        raise ConfigError(f"--{option.name} must be {kind}, got {text!r}") from error

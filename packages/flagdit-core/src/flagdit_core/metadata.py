@@ -1,0 +1,50 @@
+"""The settings that a file was made with, as one text that every kind of container can carry."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flagdit_core.errors import CodecError
+
+METADATA_KEY = "lumina"
+"""What containers with named entries call the text."""
+
+
+def encode_metadata(metadata: Mapping[str, Any], *, ascii_only: bool = False) -> str:
+    """Settings as text.
+
+    Args:
+        metadata: JSON-ready settings.
+        ascii_only: Write other letters as JSON's escapes, for containers that know no encoding.
+
+    Returns:
+        JSON in one line.
+
+    Example:
+        >>> encode_metadata({"seed": 7})
+        '{"seed": 7}'
+    """
+    return json.dumps(dict(metadata), ensure_ascii=ascii_only)
+
+
+def decode_metadata(text: str | None, path: Path | str) -> dict[str, Any]:
+    """The settings of a text that :func:`encode_metadata` made.
+
+    Args:
+        text: As it stood in the file; None or anything else where the file was made elsewhere.
+        path: The file, for the message.
+
+    Returns:
+        The settings.
+
+    Raises:
+        CodecError: The text is not of this program.
+    """
+    try:
+        settings = json.loads(text or "")
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise CodecError(f"{path} carries no settings of this program; it may have been edited or made elsewhere")
+    return settings
