@@ -157,8 +157,8 @@ def _encoded(sound: Sound, kind: _Format, metadata: Mapping[str, Any], path: Pat
             if kind.name != "WAV":
                 file.software = _SOFTWARE
                 file.comment = encode_metadata(metadata, ascii_only=not kind.unicode)
-            if kind.unicode:
-                file.title = str(metadata.get("prompt", ""))
+            if kind.unicode and metadata.get("prompt"):
+                file.title = str(metadata["prompt"])
             for start in range(0, len(samples), _BLOCK):
                 file.write(samples[start : start + _BLOCK])
     except soundfile.SoundFileError as error:
