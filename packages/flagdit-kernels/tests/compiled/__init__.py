@@ -1,0 +1,1 @@
+"""The Triton kernels compiled for GPUs that are not there, held to committed budgets."""
