@@ -13,13 +13,13 @@ from torch import Tensor
 
 from flagdit_core import FlagDiT
 from flagdit_core.layout import Layout
+from flagdit_core.recipes.world_model import build_text_encoder
 from flagdit_core.training import Batch, TrainingConfig
 from flagdit_core.training.compilation import prepared
 from flagdit_core.training.run import Run
-from lumina_image.recipes.nano import NanoRecipe, build_text_encoder
-from lumina_image.world import describe, sample_scene
+from lumina_image.recipes.nano import NANO, caption
 
-RECIPE = NanoRecipe(text_encoder=replace(NanoRecipe().text_encoder, captions=1000))
+RECIPE = replace(NANO, text_encoder=replace(NANO.text_encoder, captions=1000))
 LATENT_SHAPE = (RECIPE.model.in_channels, 1, 16, 16)
 TOKENS = Layout.of(RECIPE.model).sequence_length(LATENT_SHAPE)
 """Of one picture."""
@@ -39,7 +39,7 @@ def nano_updates(config: TrainingConfig) -> Iterator[Update]:
         What makes the next update.
     """
     torch.manual_seed(0)
-    model, text_encoder = FlagDiT(RECIPE.model), build_text_encoder(RECIPE)
+    model, text_encoder = FlagDiT(RECIPE.model), build_text_encoder(RECIPE, caption)
     with torch.no_grad():
         for parameter in model.parameters():  # opens the gates that start at zero: what is compared depends on all
             parameter.add_(0.02 * torch.randn_like(parameter))
@@ -48,7 +48,7 @@ def nano_updates(config: TrainingConfig) -> Iterator[Update]:
     generator = np.random.default_rng(0)
     batch = Batch(
         latents=torch.randn(config.batch_size, *LATENT_SHAPE),
-        captions=[describe(sample_scene(generator), generator) for _ in range(config.batch_size)],
+        captions=[caption(generator) for _ in range(config.batch_size)],
     )
     steps = count()
     with prepared(model, text_encoder, config):

@@ -165,7 +165,7 @@ def toy_modality(saved_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         models={"nano": saved_model},
         world="toys:toy_world",
     )
-    for name in ("modalities", "cli.recipes", "cli.models", "cli.info"):
+    for name in ("modalities", "cli.recipes", "cli.models", "cli.info", "recipes.world_model"):
         monkeypatch.setattr(
             importlib.import_module(f"flagdit_core.{name}"), "installed_modalities", lambda: {"toy": modality}
         )

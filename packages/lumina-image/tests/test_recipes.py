@@ -10,16 +10,17 @@ import torch
 from PIL import Image
 
 from flagdit_core.errors import DataError, OutputError
+from flagdit_core.recipes import EncodedWorld, encode_shards, stage_at, wanted_shards
 from lumina_image import ImagePipeline
 from lumina_image.modality import MODALITY
-from lumina_image.recipes.encoded_world import EncodedWorld, PictureSize, Stage, encode_shards, stage_at, wanted_shards
 from lumina_image.recipes.folder import FolderRecipe, folder, read_picture
+from lumina_image.recipes.pictures import PictureKind, encode_pictures, picture_stage
 from lumina_image.world import verify
 
 VAE = MODALITY.models["nano"] / "vae"
 STAGES = (
-    Stage(steps=2, weights=(1.0, 0.0, 0.0), sizes=(PictureSize(width=64, height=96),), pictures=6),
-    Stage(steps=3, weights=(0.5, 0.5, 0.0), sizes=(PictureSize(width=128, height=128),), pictures=6),
+    picture_stage(steps=2, pictures=6, sizes={(64, 96): 1.0}, num_objects={1: 1.0}),
+    picture_stage(steps=3, pictures=6, sizes={(128, 128): 1.0}, num_objects={1: 0.5, 2: 0.5}),
 )
 
 
@@ -32,8 +33,9 @@ def test_stages_follow_one_another() -> None:
 def test_encoded_world(tmp_path: Path) -> None:
     """Batches are pure functions of their step, of the stage's size, and show what their captions say."""
     shards = wanted_shards(STAGES, seed=3)
-    assert [(shard.width, shard.num_objects) for shard in shards] == [(64, 1), (128, 1), (128, 2)]
-    encode_shards(shards, VAE, tmp_path, workers=1)
+    kinds = [PictureKind(width=w, height=h, num_objects=n) for w, h, n in ((64, 96, 1), (128, 128, 1), (128, 128, 2))]
+    assert [shard.kind for shard in shards] == kinds
+    encode_shards(shards, encode_pictures, VAE, tmp_path, workers=1)
     world, again = (EncodedWorld(STAGES, tmp_path, seed=3) for _ in range(2))
     again.batch(4, batch_size=3, seed=0)
     for step, shape in ((1, (8, 8, 12, 8)), (3, (8, 8, 16, 16))):

@@ -3,14 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from flagdit_core.model.config import FlagDiTConfig
-from lumina_image.recipes.encoded_world import PictureSize, Stage
-from lumina_image.recipes.nano import NanoRecipe, TextEncoderRecipe, nano
+from flagdit_core.recipes import TextEncoderRecipe, WorldRecipe
+from lumina_image.recipes.nano import NANO, nano
+from lumina_image.recipes.pictures import picture_stage
 
-TINY = NanoRecipe(
+TINY = replace(
+    NANO,
     output_dir=Path("runs/tiny"),
     model=replace(
-        FlagDiTConfig.preset("nano"),
+        NANO.model,
         hidden_size=64,
         depth=3,
         num_heads=2,
@@ -20,16 +21,9 @@ TINY = NanoRecipe(
         caption_size=64,
     ),
     text_encoder=TextEncoderRecipe(num_layers=1, captions=500),
-    stages=(
-        Stage(
-            steps=150,
-            weights=(1.0, 0.0, 0.0),
-            sizes=(PictureSize(width=64, height=64), PictureSize(width=96, height=64)),
-            pictures=400,
-        ),
-    ),
+    stages=(picture_stage(steps=150, pictures=400, sizes={(64, 64): 1.0, (96, 64): 1.0}, num_objects={1: 1.0}),),
     training=replace(
-        NanoRecipe().training,
+        NANO.training,
         num_steps=150,
         batch_size=16,
         warmup_steps=20,
@@ -43,7 +37,7 @@ TINY = NanoRecipe(
 )
 
 
-def tiny(config: NanoRecipe = TINY, *, resume: bool = False) -> Path:
+def tiny(config: WorldRecipe = TINY, *, resume: bool = False) -> Path:
     """Train a very small model for a moment.
 
     Args:

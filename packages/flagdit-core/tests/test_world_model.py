@@ -1,0 +1,179 @@
+"""The recipe that all shipped models share, on a made-up modality."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from flagdit_core import FlagDiTConfig
+from flagdit_core.errors import ConfigError, OutputError
+from flagdit_core.pipeline import SamplingSettings, weights_digest
+from flagdit_core.recipes import (
+    EncodedWorld,
+    Part,
+    Stage,
+    TextEncoderRecipe,
+    WorldRecipe,
+    encode_shards,
+    stage_at,
+    train_world_model,
+    wanted_shards,
+)
+from flagdit_core.training import TrainingConfig
+
+from .conftest import CHANNELS, ToyPipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyKind:
+    """Toys of one length."""
+
+    length: int
+    value: int = 0
+
+    @property
+    def name(self):
+        """Of its files."""
+        return f"{self.length}-{self.value}"
+
+    @property
+    def seed(self):
+        """Numbers of its own."""
+        return self.length, self.value
+
+    @property
+    def shape(self):
+        """What may share a batch."""
+        return (self.length,)
+
+    @property
+    def defaults(self):
+        """Of a pipeline."""
+        return {"length": self.length}
+
+
+def encode_toys(kind, count, generator, codec_folder):
+    """Latents that are the kind's value everywhere but for the first cell, which numbers them."""
+    latents = torch.full((count, CHANNELS, 2, kind.length), float(kind.value))
+    latents[:, 0, 0, 0] = torch.from_numpy(generator.permutation(count)).float()
+    return latents, [[f"toy {kind.value} a", f"toy {kind.value} b"] for _ in range(count)]
+
+
+STAGES = (
+    Stage(steps=2, parts=(Part(kind=ToyKind(length=4), examples=700),)),
+    Stage(
+        steps=3,
+        parts=(
+            Part(kind=ToyKind(length=6, value=1), share=3.0, examples=5),
+            Part(kind=ToyKind(length=6, value=2), share=1.0, examples=5),
+            Part(kind=ToyKind(length=4), share=4.0, examples=700),
+        ),
+    ),
+)
+
+
+def describe(generator):
+    """A caption."""
+    return f"toy {generator.integers(3)}"
+
+
+def test_stages_follow_one_another():
+    """A step belongs to the stage that its number falls into, and to the last one after the end."""
+    assert [stage_at(STAGES, step) for step in (0, 1, 2, 4, 9)] == [STAGES[i] for i in (0, 0, 1, 1, 1)]
+
+
+def test_shards_are_made_once(tmp_path):
+    """A kind that two stages use is encoded once, in files of at most 500, and not again."""
+    shards = wanted_shards(STAGES, seed=0)
+    assert [(shard.kind.length, shard.kind.value, shard.examples) for shard in shards] == [
+        (4, 0, 500), (4, 0, 200), (6, 1, 5), (6, 2, 5)
+    ]  # fmt: skip
+    encode_shards(shards, encode_toys, tmp_path, tmp_path, workers=1)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(files) == 4
+    encode_shards(shards, encode_toys, tmp_path, tmp_path, workers=1)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
+
+
+def test_batches(tmp_path):
+    """Pure functions of their step, of one shape each, mixed by their shares, with the caption of each latent."""
+    encode_shards(wanted_shards(STAGES, seed=0), encode_toys, tmp_path, tmp_path, workers=1)
+    world, again = (EncodedWorld(STAGES, tmp_path, seed=0) for _ in range(2))
+    again.batch(7, batch_size=3, seed=0)
+    values, lengths = [], []
+    for step in range(2, 202):
+        one, other = (source.batch(step, batch_size=8, seed=0) for source in (world, again))
+        assert torch.equal(one.latents, other.latents) and one.captions == other.captions
+        lengths.append(one.latents.shape[-1])
+        found = one.latents[:, 1, 0, 1].tolist()
+        assert [caption.split()[1] for caption in one.captions] == [str(int(value)) for value in found]
+        values += found
+    assert 80 < lengths.count(4) < 120
+    assert 2.3 < values.count(1.0) / values.count(2.0) < 3.9
+    assert world.batch(0, batch_size=4, seed=0).latents.shape == (4, CHANNELS, 2, 4)
+    assert not torch.equal(world.batch(0, batch_size=4, seed=1).latents, world.batch(0, batch_size=4, seed=0).latents)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Two updates of a tiny network."""
+    codec = tmp_path / "codec" / "vae"
+    codec.mkdir(parents=True)
+    (codec / "model.safetensors").write_bytes(b"weights")
+    return WorldRecipe(
+        output_dir=tmp_path / "run",
+        codec=codec,
+        model=FlagDiTConfig(
+            in_channels=CHANNELS, hidden_size=32, depth=2, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
+            conditioning_size=32, caption_size=16,
+        ),
+        text_encoder=TextEncoderRecipe(vocab_size=300, num_layers=1, num_heads=2, max_tokens=16, captions=50),
+        stages=(Stage(steps=2, parts=(Part(kind=ToyKind(length=8), examples=4),)),),
+        training=TrainingConfig(num_steps=2, batch_size=2, warmup_steps=0, sample_every=2, checkpoint_every=1),
+        sampling=SamplingSettings(num_inference_steps=1, guidance_scale=1.0),
+        workers=1,
+        sampled_prompts=2,
+    )  # fmt: skip
+
+
+def run(recipe, modality, **options):
+    """Train the recipe on the toy modality."""
+    return train_world_model(recipe, modality, encode=encode_toys, describe=describe, **options)
+
+
+def test_a_model_comes_out(recipe, toy_modality):
+    """A whole model folder with the last stage's defaults, and pass rates by category and check on the way."""
+    folder = run(recipe, toy_modality)
+    index = (folder / "model_index.json").read_text()
+    assert '"length": 8' in index and '"ToyPipeline"' in index
+    rows = (recipe.output_dir / "samples" / "verified.csv").read_text().splitlines()
+    assert rows[0] == "step,category,check,passed,of" and "2,even,shape,1,1" in rows and "2,odd,shape,0,1" in rows
+    with pytest.raises(OutputError, match="already there"):
+        run(recipe, toy_modality)
+
+
+def test_equal_settings_equal_weights(recipe, toy_modality):
+    """Two runs of one recipe end in the same weights, bit by bit."""
+    folders = [run(replace(recipe, output_dir=recipe.output_dir / name), toy_modality) for name in ("a", "b")]
+    for part in ("transformer", "text_encoder"):
+        digests = {weights_digest(folder, part=part) for folder in folders}
+        assert len(digests) == 1
+
+
+def test_start_from_a_shipped_model(recipe, toy_modality, components):
+    """Without a step worth speaking of, the model is still the one that it started from."""
+    training = replace(recipe.training, learning_rate=1e-12, weight_decay=0.0)
+    recipe = replace(recipe, model=components.model.config, start_from="toy/nano", training=training)
+    made = ToyPipeline.from_pretrained(run(recipe, toy_modality)).components
+    for name, value in components.model.state_dict().items():
+        torch.testing.assert_close(made.model.state_dict()[name], value.bfloat16().float())
+    with pytest.raises(ConfigError, match="has the network"):
+        run(replace(recipe, model=replace(recipe.model, depth=3), output_dir=recipe.output_dir / "b"), toy_modality)
+
+
+def test_contradictions(recipe, toy_modality):
+    """Steps that do not add up, and a start that is not there."""
+    with pytest.raises(ConfigError, match="sum of the stages' steps, 2, got 3"):
+        replace(recipe, training=replace(recipe.training, num_steps=3))
+    with pytest.raises(ConfigError, match="no installed modality ships it"):
+        run(replace(recipe, start_from="image/nothing"), toy_modality)
