@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.record import Measurement, write_suite
 from benchmarks.runner import Runner
+from flagdit_kernels.bench.record import Measurement, write_suite
 
 _SUITES = pytest.StashKey[dict[str, list[Measurement]]]()
 _LOAD_AVERAGE = pytest.StashKey[float]()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.record import Measurement
+from flagdit_kernels.bench.record import Measurement
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.gate import check_close
 from benchmarks.runner import Runner
 from flagdit_core.noise import latent_noise
 from flagdit_core.pipeline.velocity import GuidedVelocity
 from flagdit_core.report import Report
+from flagdit_kernels.bench import check_close
 from lumina_image import ImagePipeline
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.gate import check_close
 from benchmarks.processes import peak_memory
 from benchmarks.runner import Runner
 from benchmarks.training import RECIPE, TOKENS, nano_updates
+from flagdit_kernels.bench import check_close
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,159 @@
+"""The command ``flagdit-bench``."""
+
+import argparse
+import logging
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from flagdit_kernels.bench.case import Case, Conditions, Suite
+from flagdit_kernels.bench.ceilings import CEILINGS, ceilings
+from flagdit_kernels.bench.explanation import explanation
+from flagdit_kernels.bench.record import Measurement, Refusal, read_suite
+from flagdit_kernels.bench.runner import DeviceLostError, Runner
+from flagdit_kernels.bench.suites import find_suite, installed_suites
+
+_DTYPE = torch.bfloat16
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A suite to run, and the rows of it that there are already."""
+
+    name: str
+    suite: Suite
+    measurements: list[Measurement]
+    refusals: list[Refusal]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        words: Its arguments; those of the process by default.
+
+    Returns:
+        0; 1 if a gate was red or something of ours failed; 2 if it was asked for what cannot be.
+    """
+    begin = time.monotonic()
+    options = _parser().parse_args(words)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    device = torch.device(options.device)
+    if options.explain:
+        print(explanation(device))
+        return 0
+    if obstacle := _obstacle(device, quick=options.quick):
+        print(f"flagdit-bench: {obstacle}", file=sys.stderr)
+        return 2
+    if options.tune:
+        from flagdit_kernels.tune import tune
+
+        print(tune(device=device))
+        return 0
+    try:
+        parts = _parts(options.suite or list(installed_suites()), options.resume)
+    except ValueError as error:
+        print(f"flagdit-bench: {error}", file=sys.stderr)
+        return 2
+    return _run(parts, options, device, begin)
+
+
+def _run(parts: Sequence[_Part], options: argparse.Namespace, device: torch.device, begin: float) -> int:
+    """Run the suites one after the other."""
+    conditions = Conditions(device=device, quick=options.quick)
+    red, missed = False, 0
+    for part in parts:
+        runner = Runner(
+            suite=part.name,
+            conditions=conditions,
+            folder=options.results,
+            wanted=lambda case: _is_wanted(case, options),
+            out_of_time=lambda: time.monotonic() - begin > options.budget,
+            profile=options.profile is not None,
+            commit=options.commit,
+            tell=lambda line: print(line, flush=True),
+            measurements=part.measurements,
+            refusals=part.refusals,
+        )
+        print(f"suite {part.name}", flush=True)
+        try:
+            runner.run(ceilings(conditions, _DTYPE))
+            runner.run(part.suite(conditions))
+        except DeviceLostError as error:
+            print(f"flagdit-bench: {error}; --resume goes on behind the case that broke it", file=sys.stderr)
+            return 1
+        red, missed = red or runner.red, missed + runner.missed
+    if missed:
+        print(f"{missed} cases were not begun within {options.budget:.0f} s: go on with --resume FILE")
+    if red:
+        print("flagdit-bench: rows marked RED have no number, because what they compute is wrong", file=sys.stderr)
+    return 1 if red else 0
+
+
+def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
+    """Whether a case is among those asked for; the ceilings always are."""
+    if case.name in CEILINGS:
+        return True
+    return all(
+        expression is None or re.search(expression, case.title) for expression in (options.only, options.profile)
+    )
+
+
+def _parts(wanted: Sequence[str], resumed: Sequence[Path]) -> list[_Part]:
+    """The suites asked for, each with its earlier rows."""
+    found = [find_suite(name) for name in wanted]
+    if not found:
+        raise ValueError("no suite is installed: give --suite module:function")
+    earlier = {name: (measurements, refusals) for name, measurements, refusals in map(read_suite, resumed)}
+    if strangers := earlier.keys() - {name for name, _ in found}:
+        raise ValueError(f"--resume was given the JSON of {', '.join(sorted(strangers))}, which is not to be run")
+    parts = []
+    for name, suite in found:
+        measurements, refusals = earlier.get(name, ([], []))
+        parts.append(_Part(name=name, suite=suite, measurements=measurements, refusals=refusals))
+    return parts
+
+
+def _obstacle(device: torch.device, *, quick: bool) -> str | None:
+    """Why nothing can be measured on this device, with what to do about it."""
+    if device.type == "cuda":
+        if torch.cuda.is_available():
+            return None
+        return "there is no GPU here: --explain says more, and --device cpu --quick sees that everything else works"
+    if device.type != "cpu":
+        return f"a device cuda or cpu is expected, got {device}"
+    return None if quick else "the sizes are a GPU's: on a CPU only --quick runs (and `make bench` measures)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flagdit-bench",
+        description="Time Flag-DiT's operators, blocks and models beside their peers on a GPU, once they compute the "
+        "right thing.",
+    )
+    add = parser.add_argument
+    add("--suite", action="append", metavar="NAME", help="suite to run, or module:function; all installed by default")
+    add("--only", type=_expression, metavar="REGEX", help="cases whose name and settings match, as in 'attention.*16K'")
+    add("--quick", action="store_true", help="see that it runs: tiny sizes; no number counts")
+    add("--budget", type=float, default=float("inf"), metavar="SECONDS", help="begin no further case after so long")
+    add("--results", type=Path, metavar="FOLDER", help="write the JSON of each suite there, anew after each case")
+    add("--resume", type=Path, action="append", default=[], metavar="FILE", help="JSON whose rows are kept, not redone")
+    add("--device", default="cuda", help="cuda, cuda:1, ..., or cpu together with --quick")
+    add("--commit", metavar="ID", help="what is measured, if it is in no clone of the repository")
+    add("--profile", type=_expression, metavar="REGEX", help="like --only, and record registers and spills of kernels")
+    add("--explain", action="store_true", help="say which backend runs each operator and why, and measure nothing")
+    add("--tune", action="store_true", help="try the launch configurations, and keep the fastest for this device")
+    return parser
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+    return text

@@ -1,0 +1,176 @@
+"""The one runner: a case after the other, and for each implementation gate, clock, memory, and a row of the JSON."""
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from flagdit_kernels.bench.case import Case, Conditions, Trial, UnavailableError
+from flagdit_kernels.bench.clock import ONCE, QUICK, Plan, peak_memory, synchronize, time_call
+from flagdit_kernels.bench.gate import RedGateError
+from flagdit_kernels.bench.launches import launches_of
+from flagdit_kernels.bench.record import Measurement, Refusal, write_suite
+
+logger = logging.getLogger(__name__)
+
+
+class DeviceLostError(RuntimeError):
+    """The device answers nothing any more."""
+
+
+@dataclass(kw_only=True)
+class Runner:
+    """Runs the cases of a suite.
+
+    Attributes:
+        suite: Its name.
+        conditions: Device and sizes.
+        folder: Receives the JSON, after every case; None for none.
+        wanted: Whether to run a case.
+        out_of_time: Whether to begin no further case.
+        profile: Record the compiled kernels of ours too.
+        commit: What is measured, where git cannot tell.
+        tell: Called with one line for each row.
+        measurements: Rows so far; cases that are among them are done.
+        refusals: Rows without a number so far.
+        missed: Cases that time ran out for.
+    """
+
+    suite: str
+    conditions: Conditions
+    folder: Path | None
+    wanted: Callable[[Case], bool]
+    out_of_time: Callable[[], bool]
+    profile: bool = False
+    commit: str | None = None
+    tell: Callable[[str], None] = logger.info
+    measurements: list[Measurement] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    missed: int = 0
+
+    def run(self, cases: Iterable[Case]) -> None:
+        """Run those that are wanted, not yet done, and within the time.
+
+        Args:
+            cases: Of the suite.
+
+        Raises:
+            DeviceLostError: A kernel broke the device's context; what was measured before is written.
+        """
+        load_average = os.getloadavg()[0]
+        done = {(row.name, *row.settings.items()) for row in (*self.measurements, *self.refusals)}
+        for case in cases:
+            if not self.wanted(case) or (case.name, *case.settings.items()) in done:
+                continue
+            if self.out_of_time():
+                self.missed += 1
+                continue
+            try:
+                self._run_case(case)
+            finally:
+                self._write(load_average)
+
+    @property
+    def red(self) -> bool:
+        """Whether something is wrong, and not just unavailable."""
+        return any(refusal.red for refusal in self.refusals)
+
+    def _write(self, load_average: float) -> None:
+        if self.folder is not None:
+            write_suite(
+                self.folder,
+                self.suite,
+                self.measurements,
+                load_average=load_average,
+                refusals=self.refusals,
+                device=self.conditions.device,
+                commit=self.commit,
+            )
+
+    def _run_case(self, case: Case) -> None:
+        """All implementations of a case on the same inputs, which are gone afterwards."""
+        make: Callable[[str], Trial] | None = None
+        for name in case.implementations:
+            begin = time.perf_counter()
+            try:
+                make = make or case.prepare()
+                row: Measurement | Refusal = self._measure(case, name, make(name))
+            except Exception as error:
+                row = _refusal(case, name, error)
+            if isinstance(row, Measurement):
+                self.measurements.append(row)
+            else:
+                self.refusals.append(row)
+            self.tell(f"{_line(case, name, row)}  [{time.perf_counter() - begin:.1f} s]")
+            self._recover()
+        del make
+        self._recover()
+
+    def _measure(self, case: Case, name: str, trial: Trial) -> Measurement:
+        """The row of a trial that passes its gate."""
+        device = self.conditions.device
+        trial.gate()
+        plan = QUICK if self.conditions.quick else ONCE if case.once else Plan()
+        if plan == ONCE:
+            timings = []
+            peak = peak_memory(lambda: timings.append(time_call(trial.call, device, plan)), device)
+            timing = timings[0]
+        else:
+            timing = time_call(trial.call, device, plan)
+            peak = peak_memory(trial.call, device)
+        launches = launches_of(trial.call) if self.profile and name == "flagdit" else []
+        numbers = asdict(timing)
+        extra = {"host_seconds": numbers.pop("host"), "peak_memory_bytes": peak}
+        return Measurement(
+            name=case.name,
+            implementation=name,
+            settings=case.settings,
+            work=case.work,
+            extra={reading: value for reading, value in extra.items() if value is not None},
+            backend=trial.backend,
+            launches=launches,
+            **numbers,
+        )
+
+    def _recover(self) -> None:
+        """Give memory back; a broken context comes up here, before it makes every later row look broken."""
+        gc.collect()
+        if self.conditions.device.type == "cuda":
+            try:
+                synchronize(self.conditions.device)
+                torch.cuda.empty_cache()
+            except RuntimeError as error:
+                raise DeviceLostError(f"the device is lost: {_first_line(error)}") from error
+
+
+def _refusal(case: Case, name: str, error: Exception) -> Refusal:
+    """The row of an implementation that has no number."""
+    unavailable = isinstance(error, UnavailableError | torch.OutOfMemoryError)
+    ours_failed = name == "flagdit" and not unavailable
+    reason = _first_line(error) if isinstance(error, UnavailableError | RedGateError) else (
+        f"{type(error).__name__}: {_first_line(error)}"
+    )  # fmt: skip
+    if ours_failed and not isinstance(error, RedGateError):
+        logger.error("%s: %s", case.title, reason, exc_info=error)
+    red = isinstance(error, RedGateError) or ours_failed
+    return Refusal(name=case.name, implementation=name, settings=case.settings, reason=reason, red=red)
+
+
+def _line(case: Case, name: str, row: Measurement | Refusal) -> str:
+    """A row for people."""
+    head = f"{case.title}, {name}:"
+    if isinstance(row, Refusal):
+        return f"{head} {'RED' if row.red else 'not here'}: {row.reason}"
+    rates = {"flops": ("TFLOP/s", 1e12), "bytes": ("GB/s", 1e9), "tokens": ("tokens/s", 1.0)}
+    rate = "".join(f", {value / row.median / rates[k][1]:.1f} {rates[k][0]}" for k, value in row.work.items())
+    spread = 50 * row.iqr / row.median
+    return f"{head} {1e3 * row.median:.3f} ms ± {spread:.0f} % of {row.rounds}{rate}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
