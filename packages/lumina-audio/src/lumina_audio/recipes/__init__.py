@@ -1,0 +1,5 @@
+"""Training recipes: plain functions of a frozen configuration, run by ``lumina train MODULE:FUNCTION``."""
+
+from lumina_audio.recipes.mel_vae import mel_vae
+
+__all__ = ["mel_vae"]

@@ -1,0 +1,236 @@
+"""The recipe of the nano mel VAE, trained on the sound world from nothing.
+
+The loss is L1 + MSE of the normalised log-mel spectrogram + L1 of its differences along time (sharp onsets) + a small KL
+term. Afterwards the latents are normalised to mean 0 and variance 1 by one shift and one scale, kept in the VAE's own
+configuration: latent = (z - shift_factor) * scaling_factor.
+"""
+
+import copy
+import math
+import time
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flagdit_core.errors import ConfigError
+from lumina_audio.codec import reconstruct
+from lumina_audio.mel import HOP, SAMPLE_RATE, log_mel
+from lumina_audio.mel_codec import MelCodec
+from lumina_audio.mel_vae import MelVAE, MelVAEConfig
+from lumina_audio.recipes.mel_vae_run import MetricsLog, VAEState, load_checkpoint, save_checkpoint
+from lumina_audio.world import Split, calibrate, render, sample_scene
+
+INITIAL_LOG_VARIANCE = -6.0
+"""Of the posterior, before training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelVAERecipe:
+    """Everything that decides the trained VAE.
+
+    Attributes:
+        output_dir: Where the finished codec goes.
+        run_dir: Where checkpoint and metrics.csv go; a run found there is continued.
+        vae: The network; its units of the latents are found by training.
+        seed: Of the weights, the sounds and the posterior's noise.
+        steps: Optimizer steps.
+        frames_per_step: Mel frames of a step, in sounds of one duration.
+        latents: Durations to draw from, in latents.
+        weights: Relative frequencies of the world's categories.
+        learning_rate: Peak of AdamW's learning rate.
+        final_learning_rate: Its end, as a fraction of the peak, reached by a cosine.
+        warmup_steps: Steps of linear warm-up.
+        weight_decay: Of AdamW.
+        max_grad_norm: Gradients are clipped to this norm.
+        ema_decay: Of the averaged weights, which are what is evaluated and written.
+        difference_weight: Weight of the differences along time.
+        kl_weight: Weight of the KL divergence to a standard normal, per latent value.
+        autocast: Compute in bfloat16 where that is safe.
+        num_threads: CPU threads.
+        log_every: Steps between rows of metrics.csv.
+        checkpoint_every: Steps between checkpoints, each with a validation.
+        validation_sounds: Held-out sounds that the error is taken over.
+        verified_sounds: Held-out sounds whose reconstructions the verifier judges.
+    """
+
+    output_dir: Path = Path("runs/mel-vae/vae")
+    run_dir: Path = Path("runs/mel-vae")
+    vae: MelVAEConfig = field(default_factory=MelVAEConfig)
+    seed: int = 0
+    steps: int = 3000
+    frames_per_step: int = 2560
+    latents: tuple[int, ...] = (20, 28, 36, 44, 52)
+    weights: tuple[float, float, float] = (0.35, 0.15, 0.5)
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 0.01
+    warmup_steps: int = 50
+    weight_decay: float = 1e-2
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.995
+    difference_weight: float = 0.5
+    kl_weight: float = 1e-3
+    autocast: bool = True
+    num_threads: int = 1
+    log_every: int = 20
+    checkpoint_every: int = 250
+    validation_sounds: int = 48
+    verified_sounds: int = 60
+
+    def __post_init__(self) -> None:
+        """Check the settings that would otherwise fail late or silently."""
+        counts = (self.steps, self.log_every, self.checkpoint_every, self.validation_sounds)
+        if min(counts) < 1 or self.verified_sounds < 0:
+            raise ConfigError(f"expected steps, intervals and sounds of 1 or more, got {counts}")
+        longest = max(self.latents) * self.vae.patch_frames
+        if self.frames_per_step < longest:
+            raise ConfigError(f"expected frames_per_step of at least the longest sound's {longest}, got {self.frames_per_step}")
+
+
+def mel_vae(config: MelVAERecipe) -> MelCodec:
+    """Train the nano mel VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir``.
+
+    Args:
+        config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
+
+    Returns:
+        The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
+
+    Raises:
+        ConfigError: If settings contradict one another.
+
+    Example:
+        >>> mel_vae(MelVAERecipe(steps=2, validation_sounds=1, verified_sounds=0)).latent_channels  # doctest: +SKIP
+        16
+    """
+    torch.set_num_threads(config.num_threads)
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    model, ema = _build(config), _build(config).requires_grad_(False)
+    optimizer = torch.optim.AdamW(_groups(config, model), config.learning_rate, (0.9, 0.99), fused=True)
+    state = VAEState(model=model, ema=ema, optimizer=optimizer)
+    start, seconds = load_checkpoint(config.run_dir, state, settings=_settings(config))
+    log = MetricsLog(config.run_dir, start=start)
+    validation = _sounds(_generator(config, -1), config.validation_sounds, max(config.latents), config, split="held_out")
+    began = time.perf_counter() - seconds
+    for step in range(start, config.steps):
+        row = _train_step(config, state, step)
+        done = step + 1
+        if done % config.checkpoint_every == 0 or done == config.steps:
+            row |= _validate(config, ema, validation)
+            spent = time.perf_counter() - began
+            save_checkpoint(config.run_dir, state, step=done, seconds=spent, settings=_settings(config))
+        if done % config.log_every == 0 or "error" in row:
+            log.write(row | {"step": done, "seconds": time.perf_counter() - began})
+    vae = _with_unit_latents(ema, _sounds(_generator(config, -2), 64, max(config.latents), config))
+    MelCodec(copy.deepcopy(vae).bfloat16()).save_pretrained(config.output_dir)
+    return MelCodec(vae)
+
+
+def _settings(config: MelVAERecipe) -> str:
+    """What decides the weights, for comparison."""
+    free = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", "validation_sounds", "verified_sounds")
+    return repr({name: value for name, value in asdict(config).items() if name not in free})
+
+
+def _build(config: MelVAERecipe) -> MelVAE:
+    """A fresh model whose weights depend on the seed alone, and whose posterior has little noise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = MelVAE(config.vae)
+    assert model.to_moments.bias is not None
+    with torch.no_grad():
+        model.to_moments.bias[config.vae.latent_channels :] = INITIAL_LOG_VARIANCE
+    return model
+
+
+def _groups(config: MelVAERecipe, model: MelVAE) -> list[dict[str, object]]:
+    """Parameters with and without weight decay."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [value for value in parameters if value.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [value for value in parameters if value.ndim == 1], "weight_decay": 0.0},
+    ]
+
+
+def _generator(config: MelVAERecipe, stream: int) -> np.random.Generator:
+    """Randomness for one step (0 and up) or one fixed set (below 0): a pure function of seed and stream."""
+    return np.random.default_rng((config.seed, abs(stream), int(stream < 0)))
+
+
+def _sounds(
+    generator: np.random.Generator, count: int, latents: int, config: MelVAERecipe, *, split: Split = "train"
+) -> Tensor:
+    """Spectrograms (count, M, T) of world sounds of so many latents."""
+    seconds = latents * config.vae.patch_frames * HOP / SAMPLE_RATE
+    scenes = [sample_scene(generator, weights=config.weights, seconds=seconds, split=split) for _ in range(count)]
+    return log_mel(torch.from_numpy(np.concatenate([render(scene).samples for scene in scenes])))
+
+
+def _train_step(config: MelVAERecipe, state: VAEState, step: int) -> dict[str, float]:
+    """One update of model and average; the step's losses."""
+    generator = _generator(config, step)
+    latents = config.latents[int(generator.integers(len(config.latents)))]
+    count = config.frames_per_step // (latents * config.vae.patch_frames)
+    mel_BMT = _sounds(generator, count, latents, config)
+    losses = _losses(config, state.model, mel_BMT, torch.Generator().manual_seed(config.seed + step))
+    state.model.zero_grad()
+    losses["loss"].backward()
+    torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.max_grad_norm)
+    learning_rate = config.learning_rate * _learning_rate_fraction(config, step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate
+    state.optimizer.step()
+    decay = min(config.ema_decay, (step + 1) / (step + 10))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), 1 - decay)
+    return {name: value.item() for name, value in losses.items()} | {"learning_rate": learning_rate}
+
+
+def _learning_rate_fraction(config: MelVAERecipe, step: int) -> float:
+    """Of the peak: linear warm-up, then a cosine down to the final fraction."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    warmup = min(1.0, (step + 1) / config.warmup_steps)
+    return warmup * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
+
+
+def _losses(config: MelVAERecipe, model: MelVAE, mel_BMT: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """The weighted loss and its unweighted parts, all float32 scalars."""
+    with torch.autocast(mel_BMT.device.type, torch.bfloat16, enabled=config.autocast):
+        mean, log_variance = model.encode(mel_BMT)
+        mean, log_variance = mean.float(), log_variance.float()
+        latents = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
+        decoded_BMT = model.decode(latents)
+    error_BMT = (decoded_BMT.float() - mel_BMT.clamp(min=config.vae.mel_floor)) / config.vae.mel_std
+    parts = {
+        "l1": error_BMT.abs().mean(),
+        "mse": error_BMT.square().mean(),
+        "difference": error_BMT.diff(dim=-1).abs().mean(),
+        "kl": 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(),
+    }
+    loss = parts["l1"] + parts["mse"] + config.difference_weight * parts["difference"]
+    return {"loss": loss + config.kl_weight * parts["kl"], **parts}
+
+
+@torch.no_grad()
+def _validate(config: MelVAERecipe, model: MelVAE, mel_BMT: Tensor) -> dict[str, float]:
+    """Mean absolute error in decibels on held-out sounds, and how many reconstructions pass the verifier."""
+    decoded_BMT = model.decode(model.encode(mel_BMT)[0])
+    floor = config.vae.mel_floor
+    row = {"error": 20 * float((decoded_BMT.clamp(min=floor) - mel_BMT.clamp(min=floor)).abs().mean())}
+    if config.verified_sounds:
+        rates = calibrate(config.verified_sounds, seed=config.seed, distort=partial(reconstruct, MelCodec(model)))
+        row["passed"] = rates["right"]["all"]
+    return row
+
+
+@torch.no_grad()
+def _with_unit_latents(model: MelVAE, mel_BMT: Tensor) -> MelVAE:
+    """The same weights, with the scale and shift that give the latents of these sounds variance 1 and mean 0."""
+    raw = model.encode(mel_BMT)[0]
+    units = replace(model.config, scaling_factor=float(1 / raw.std()), shift_factor=float(raw.mean()))
+    normalised = MelVAE(units)
+    normalised.load_state_dict(model.state_dict())
+    return normalised
