@@ -7,7 +7,8 @@ and values are exact sums over them, for every key.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -72,29 +73,24 @@ def gate(
         RedGateError: An output or a gradient is off.
     """
     rows = _rows(operator, arguments, shape)
-    found = both_ways(implementation, arguments, rows) if backward else forward(implementation, arguments)
-    leaves = _leaves(arguments) if backward else []
-    outputs, gradients = found[: len(found) - len(leaves)], dict(zip(leaves, found[-len(leaves) :], strict=False))
-    discrepancies = [Discrepancy() for _ in found]
-    shared: dict[str, Tensor] = {}
+    results = both_ways(implementation, arguments, rows) if backward else forward(implementation, arguments)
+    found = _named(results, arguments, backward=backward)
+    of_tokens = {what for what in found if what.startswith("output")} | {_gradient(n) for n in operator.per_token}
+    discrepancies = {what: Discrepancy() for what in found}
+    sums: dict[str, Tensor] = {}
     for piece in rows:
-        exact, exact_gradients = _exact(operator, arguments, piece, backward=backward)
-        for discrepancy, output, expected in zip(discrepancies[: len(outputs)], outputs, exact, strict=True):
-            discrepancy.add(output[piece], expected)
-        for leaf, discrepancy in zip(leaves, discrepancies[len(outputs) :], strict=True):
-            if leaf in operator.per_token:
-                discrepancy.add(gradients[leaf][piece], exact_gradients[leaf])
+        for what, expected in _exact(operator, arguments, piece, backward=backward).items():
+            if what in of_tokens:
+                discrepancies[what].add(found[what][piece], expected)
             else:
-                shared[leaf] = shared.get(leaf, 0) + exact_gradients[leaf]
-    for leaf, discrepancy in zip(leaves, discrepancies[len(outputs) :], strict=True):
-        if leaf in shared:
-            discrepancy.add(gradients[leaf], shared[leaf])
-        else:  # nothing may reach the other tokens
-            others = gradients[leaf] - _only(gradients[leaf], rows)
-            discrepancy.add(others, torch.zeros_like(others))
+                sums[what] = sums[what] + expected if what in sums else expected
+    for what, expected in sums.items():
+        discrepancies[what].add(found[what], expected)
+    for what in found.keys() & {_gradient(name) for name in operator.per_token}:
+        elsewhere = found[what] - _only(found[what], rows)
+        discrepancies[what].add(elsewhere, torch.zeros_like(elsewhere))
     factor = 1.0 if name == "flagdit" else PEER_FACTOR
-    for index, discrepancy in enumerate(discrepancies):
-        what = f"output {index}" if index < len(outputs) else f"gradient of {leaves[index - len(outputs)]}"
+    for what, discrepancy in discrepancies.items():
         discrepancy.check(dtype, f"{operator.name}, {name}, {what}", factor=factor)
 
 
@@ -108,14 +104,11 @@ def _rows(operator: Operator, arguments: Arguments, shape: Shape) -> list[slice]
     bounds = [0, *accumulate(shape.lengths), shape.tokens // 2]
     near = {row for bound in bounds for row in range(bound - _NEIGHBOURS, bound + _NEIGHBOURS)}
     chosen = sorted(row for row in near if 0 <= row < shape.tokens)
-    begins = [row for row in chosen if row - 1 not in near or row == 0]
-    ends = [row + 1 for row in chosen if row + 1 not in near or row + 1 == shape.tokens]
-    return [slice(begin, end) for begin, end in zip(begins, ends, strict=True)]
+    breaks = [0, *(index for index in range(1, len(chosen)) if chosen[index] > chosen[index - 1] + 1), len(chosen)]
+    return [slice(chosen[first], chosen[last - 1] + 1) for first, last in pairwise(breaks)]
 
 
-def _exact(
-    operator: Operator, arguments: Arguments, rows: slice, *, backward: bool
-) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+def _exact(operator: Operator, arguments: Arguments, rows: slice, *, backward: bool) -> dict[str, Tensor]:
     """Outputs of some rows in float64, and the gradients that come from them."""
     pieces, leaves = dict(arguments), _leaves(arguments)
     for name, value in arguments.items():
@@ -123,17 +116,25 @@ def _exact(
             pieces[name] = value[rows]
         if isinstance(value, Tensor) and value.is_floating_point():
             pieces[name] = pieces[name].detach().double().requires_grad_(backward and name in leaves)
+    exact: Callable[..., Outputs] = next(iter(operator.peers.values()))
     if operator.of_rows is not None:
-        outputs = _as_tuple(operator.of_rows(**pieces, rows=rows))
-    else:
-        if "cu_seqlens" in pieces:
-            pieces["cu_seqlens"] = (pieces["cu_seqlens"] - rows.start).clamp(0, rows.stop - rows.start)
-            pieces["max_seqlen"] = int(pieces["cu_seqlens"].diff().max())
-        outputs = _as_tuple(next(iter(operator.peers.values()))(**pieces))
-    if not backward:
-        return outputs, {}
-    found = torch.autograd.grad(outputs, [pieces[name] for name in leaves], [output.detach() for output in outputs])
-    return outputs, dict(zip(leaves, found, strict=True))
+        exact = partial(operator.of_rows, rows=rows)
+    elif "cu_seqlens" in pieces:
+        pieces["cu_seqlens"] = (pieces["cu_seqlens"] - rows.start).clamp(0, rows.stop - rows.start)
+        pieces["max_seqlen"] = int(pieces["cu_seqlens"].diff().max())
+    results = both_ways(exact, pieces) if backward else forward(exact, pieces)
+    return _named(results, arguments, backward=backward)
+
+
+def _named(results: tuple[Tensor, ...], arguments: Arguments, *, backward: bool) -> dict[str, Tensor]:
+    """What `both_ways` or `forward` gave, by what it is."""
+    gradients = [_gradient(name) for name in _leaves(arguments)] if backward else []
+    outputs = [f"output {index}" for index in range(len(results) - len(gradients))]
+    return dict(zip([*outputs, *gradients], results, strict=True))
+
+
+def _gradient(name: str) -> str:
+    return f"gradient of {name}"
 
 
 def _leaves(arguments: Arguments) -> list[str]:

@@ -84,9 +84,9 @@ def varlen(arguments: dict[str, Any]) -> Callable[..., Any]:
 def flex(arguments: dict[str, Any]) -> Callable[..., Any]:
     """FlexAttention, compiled, with a document mask where there are several segments."""
     _need_gpu(arguments["q"], "FlexAttention's backward")
-    flexible = importlib.import_module("torch.nn.attention.flex_attention")
+    flexible: Any = importlib.import_module("torch.nn.attention.flex_attention")
     torch.compiler.reset()
-    attend_dense = torch.compile(flexible.flex_attention, fullgraph=True, dynamic=False)
+    attend_dense: Any = torch.compile(flexible.flex_attention, fullgraph=True, dynamic=False)
     cu_seqlens, num_tokens = arguments["cu_seqlens"], len(arguments["q"])
     block_mask = None
     if len(cu_seqlens) > 2:
@@ -96,7 +96,7 @@ def flex(arguments: dict[str, Any]) -> Callable[..., Any]:
             return documents[query] == documents[key]
 
         # compiled, because the mask of all pairs would not fit
-        create = torch.compile(flexible.create_block_mask, dynamic=False)
+        create: Any = torch.compile(flexible.create_block_mask, dynamic=False)
         block_mask = create(same_document, None, None, num_tokens, num_tokens, device=cu_seqlens.device)
 
     def attend(q: Tensor, k: Tensor, v: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Any:

@@ -63,7 +63,8 @@ class Runner:
             DeviceLostError: A kernel broke the device's context; what was measured before is written.
         """
         load_average = os.getloadavg()[0]
-        done = {(row.name, *row.settings.items()) for row in (*self.measurements, *self.refusals)}
+        rows: list[Measurement | Refusal] = [*self.measurements, *self.refusals]
+        done = {(row.name, *row.settings.items()) for row in rows}
         for case in cases:
             if not self.wanted(case) or (case.name, *case.settings.items()) in done:
                 continue
@@ -100,7 +101,7 @@ class Runner:
             try:
                 make = make or case.prepare()
                 row: Measurement | Refusal = self._measure(case, name, make(name))
-            except Exception as error:
+            except Exception as error:  # whatever a peer raises is the reason why it has no number
                 row = _refusal(case, name, error)
             if isinstance(row, Measurement):
                 self.measurements.append(row)
