@@ -7,12 +7,13 @@ from PIL import Image
 from torch import Tensor
 
 from flagdit_core.flow import VelocityFunction, invert, linear_times, midpoint
+from flagdit_core.shapes import Shape
 from lumina_image import ImagePipeline
-from lumina_image.world import Scene, SceneObject, draw, parse
+from lumina_image.world import Scene, draw, parse
 
 BEFORE = "a large red circle in the center on a white background"
 AFTER = "a large blue circle in the center on a white background"
-CIRCLE = SceneObject(shape="circle", color="red", size="large", radius=0.28, x=0.5, y=0.5)
+CIRCLE = Shape(shape="circle", color="red", radius=0.28, x=0.5, y=0.5)
 
 
 def velocity_under(pipe: ImagePipeline, sentence: str) -> VelocityFunction:

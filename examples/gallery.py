@@ -1,7 +1,7 @@
 """The pictures in the README: the first held-out captions of one object, none left out, and how many are right."""
 
-from lumina_image import ImagePipeline
 from flagdit_core.contact_sheet import save_contact_sheet
+from lumina_image import ImagePipeline
 from lumina_image.world import PictureWorld, verify
 
 COUNT = 16

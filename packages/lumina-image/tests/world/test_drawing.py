@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from flagdit_core.errors import ConfigError
-from lumina_image.world import Claims, ObjectClaim, Scene, SceneObject, draw
-from lumina_image.world.drawing import shape_mask
-from lumina_image.world.vocabulary import BACKGROUNDS, COLORS, SHAPES
+from flagdit_core.shapes import Shape
+from flagdit_core.shapes.drawing import shape_mask
+from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES
+from lumina_image.world import Claims, ObjectClaim, Scene, draw
 
 
 def _scene(shape: str, *, radius: float = 0.28, x: float = 0.5, y: float = 0.5) -> Scene:
-    item = SceneObject(shape=shape, color="red", size="large", radius=radius, x=x, y=y)
+    item = Shape(shape=shape, color="red", radius=radius, x=x, y=y)
     return Scene(background="white", objects=(item,), claims=Claims(objects=(ObjectClaim(shape=shape),)))
 
 

@@ -10,17 +10,16 @@ from PIL import Image
 from scipy import ndimage
 
 from flagdit_core.errors import ShapeError
+from flagdit_core.shapes import Shape, look
 from flagdit_core.world import World
 from lumina_image.world import (
     Claims,
     ObjectClaim,
     PictureWorld,
     Scene,
-    SceneObject,
     calibrate,
     draw,
     is_held_out,
-    look,
     parse,
     verify,
 )
@@ -56,9 +55,7 @@ def _specks(picture: Picture) -> Picture:
 
 
 def _scene(*objects: tuple[str, str, float, float], background: str = "white", radius: float = 0.2) -> Scene:
-    items = tuple(
-        SceneObject(shape=shape, color=color, size="medium", radius=radius, x=x, y=y) for color, shape, x, y in objects
-    )
+    items = tuple(Shape(shape=shape, color=color, radius=radius, x=x, y=y) for color, shape, x, y in objects)
     claims = Claims(objects=tuple(ObjectClaim(shape=item.shape, color=item.color) for item in items))
     return Scene(background=background, objects=items, claims=claims)
 

@@ -1,7 +1,7 @@
 """An endless procedural source of captioned pictures, and a verifier that says whether a picture shows its caption.
 
-Read in this order: vocabulary, scene, geometry, sampling, drawing, captions, parsing, splits,
-segmentation, recognition, verifier, calibration, picture_world.
+Its shapes are those of ``flagdit_core.shapes``. Read in this order: vocabulary, scene, geometry, sampling, drawing,
+captions, parsing, splits, verifier, calibration, picture_world.
 """
 
 from lumina_image.world.calibration import calibrate, swap_one
@@ -10,26 +10,22 @@ from lumina_image.world.drawing import draw
 from lumina_image.world.parsing import parse
 from lumina_image.world.picture_world import PictureWorld
 from lumina_image.world.sampling import sample_scene
-from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim, RelationClaim, Scene, SceneObject
+from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim, RelationClaim, Scene
 from lumina_image.world.splits import HELD_OUT_PAIRS, is_held_out
-from lumina_image.world.verifier import Observation, SeenObject, look, verify
+from lumina_image.world.verifier import verify
 
 __all__ = [
     "CATEGORIES",
     "HELD_OUT_PAIRS",
     "Claims",
     "ObjectClaim",
-    "Observation",
     "PictureWorld",
     "RelationClaim",
     "Scene",
-    "SceneObject",
-    "SeenObject",
     "calibrate",
     "describe",
     "draw",
     "is_held_out",
-    "look",
     "parse",
     "sample_scene",
     "swap_one",

@@ -8,12 +8,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
 from lumina_image.world.captions import describe
 from lumina_image.world.drawing import draw
 from lumina_image.world.sampling import sample_scene
 from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim
 from lumina_image.world.verifier import verify
-from lumina_image.world.vocabulary import BACKGROUNDS, COLORS, PLACES, RELATIONS, SHAPES, SIZES
+from lumina_image.world.vocabulary import PLACES, RELATIONS
 
 _Item = TypeVar("_Item")
 Distortion = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]

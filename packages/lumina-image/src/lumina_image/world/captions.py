@@ -4,16 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from flagdit_core.shapes.vocabulary import COLOR_WORDS, SHAPE_WORDS, SIZE_WORDS
 from lumina_image.world.scene import Claims, ObjectClaim, Scene
-from lumina_image.world.vocabulary import (
-    BACKGROUND_PATTERNS,
-    COLOR_WORDS,
-    OPENINGS,
-    PLACE_PHRASES,
-    RELATION_PHRASES,
-    SHAPE_WORDS,
-    SIZE_WORDS,
-)
+from lumina_image.world.vocabulary import BACKGROUND_PATTERNS, OPENINGS, PLACE_PHRASES, RELATION_PHRASES
 
 CANONICAL_PROBABILITY = 0.6
 """How often a random wording uses the canonical phrase where there are others."""

@@ -1,93 +1,10 @@
-"""Draw a scene, antialiased: each object's box is rasterised at a multiple of the size, then averaged down."""
-
-import math
+"""Draw a scene."""
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
 
-from flagdit_core.errors import ConfigError
+from flagdit_core.shapes import draw_shapes
 from lumina_image.world.scene import Scene
-from lumina_image.world.vocabulary import BACKGROUNDS, COLORS
-
-Outline = npt.NDArray[np.float64]
-"""Corners (N, 2) of a closed polygon, x right and y down."""
-
-
-def _fit(points: Outline) -> Outline:
-    """Move and scale an outline so that its box is centred on 0 and its longest side is 2."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    fitted: Outline = (points - (low + high) / 2) * (2 / (high - low).max())
-    return fitted
-
-
-def _circle(radius: float = 1.0) -> Outline:
-    angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
-    return radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _star(inner_radius: float = 0.42) -> Outline:
-    angle = np.arange(10) * np.pi / 5 - np.pi / 2
-    radius = np.where(np.arange(10) % 2 == 0, 1.0, inner_radius)
-    return _fit(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-
-
-def _cross(half_width: float = 0.34) -> Outline:
-    a = half_width
-    arm = np.array([(a, -a), (a, -1), (-a, -1)])
-    quarter_turn = np.array([(0, -1), (1, 0)])
-    return np.concatenate([arm @ np.linalg.matrix_power(quarter_turn, turns) for turns in range(4)])
-
-
-def _heart() -> Outline:
-    t = np.linspace(0, 2 * np.pi, 96, endpoint=False)
-    x = 16 * np.sin(t) ** 3
-    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    return _fit(np.stack([x, y], axis=1))
-
-
-OUTLINES: dict[str, Outline] = {
-    "circle": _circle(),
-    "square": np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64),
-    "triangle": _fit(np.array([(0, -math.sqrt(3)), (1, 0), (-1, 0)], dtype=np.float64)),
-    "star": _star(),
-    "ring": _circle(),
-    "cross": _cross(),
-    "heart": _heart(),
-}
-"""Each shape's outer edge, for radius 1."""
-
-HOLES: dict[str, Outline] = {"ring": _circle(0.55)}
-"""What is cut out of a shape, for radius 1."""
-
-
-def shape_mask(
-    shape: str, x: float, y: float, radius: float, *, supersampling: int = 4
-) -> tuple[Image.Image, tuple[int, int]]:
-    """The coverage of one shape and where it belongs.
-
-    Args:
-        shape: One of ``SHAPES``.
-        x: Centre in pixels from the picture's left edge (a pixel is one wide, the first spans 0 to 1).
-        y: Centre in pixels from the top.
-        radius: Half the longest side of the shape's box, in pixels.
-        supersampling: Subdivisions of a pixel along each axis.
-
-    Returns:
-        Coverage as an 8-bit grey image (255 is inside) that encloses the shape, and the pixel (left, top)
-        of its corner.
-    """
-    left, top = math.floor(x - radius), math.floor(y - radius)
-    width, height = math.ceil(x + radius) - left, math.ceil(y + radius) - top
-    mask = Image.new("L", (width * supersampling, height * supersampling), 0)
-    pen = ImageDraw.Draw(mask)
-    # Pillow fills every sample that an edge touches, which grows a polygon by about half a sample on each side.
-    scale = radius * supersampling - 0.5
-    centre = np.array([x - left, y - top]) * supersampling - 0.5
-    pen.polygon((OUTLINES[shape] * scale + centre).ravel().tolist(), fill=255)
-    if shape in HOLES:
-        pen.polygon((HOLES[shape] * scale + centre).ravel().tolist(), fill=0)
-    return mask.reduce(supersampling), (left, top)
 
 
 def draw(scene: Scene, width: int, height: int, *, supersampling: int = 4) -> npt.NDArray[np.uint8]:
@@ -110,11 +27,4 @@ def draw(scene: Scene, width: int, height: int, *, supersampling: int = 4) -> np
         >>> draw(sample_scene(np.random.default_rng(0)), 64, 48).shape
         (48, 64, 3)
     """
-    if width < 1 or height < 1 or supersampling < 1:
-        raise ConfigError(f"expected width, height, supersampling of 1 or more, got {width}, {height}, {supersampling}")
-    picture = Image.new("RGB", (width, height), BACKGROUNDS[scene.background])
-    for item in scene.objects:
-        radius = item.radius * min(width, height)
-        mask, corner = shape_mask(item.shape, item.x * width, item.y * height, radius, supersampling=supersampling)
-        picture.paste(COLORS[item.color], (*corner, corner[0] + mask.width, corner[1] + mask.height), mask)
-    return np.array(picture)
+    return draw_shapes(scene.background, scene.objects, width, height, supersampling=supersampling)

@@ -1,11 +1,11 @@
-"""Where places begin and end, when a relation holds, which radius is which size: one definition for all of the world.
+"""Where places begin and end, when a relation holds: one definition for all of the world.
 
 Lengths are in units of the picture's shorter side; x points right, y points down.
 """
 
 import math
 
-from lumina_image.world.vocabulary import PLACES, RELATIONS, SIZES
+from lumina_image.world.vocabulary import PLACES, RELATIONS
 
 MIDDLE_BAND = (0.405, 0.595)
 """Fractions of the width (or height) between which a centre is in the middle column (or row)."""
@@ -33,8 +33,3 @@ def relation_of(dx: float, dy: float) -> str:
     horizontal = abs(dx) > abs(dy)
     direction = (int(math.copysign(1, dx)), 0) if horizontal else (0, int(math.copysign(1, dy)))
     return next(relation for relation, unit in RELATIONS.items() if unit == direction)
-
-
-def size_of(radius: float) -> str:
-    """The size class whose radius is nearest in ratio."""
-    return min(SIZES, key=lambda size: abs(math.log(radius / SIZES[size])))

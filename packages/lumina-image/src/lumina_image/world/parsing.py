@@ -14,16 +14,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.shapes.vocabulary import COLOR_WORDS, COLORS, SHAPE_WORDS, SIZE_WORDS
 from lumina_image.world.scene import Claims, ObjectClaim, RelationClaim
-from lumina_image.world.vocabulary import (
-    COLOR_WORDS,
-    COLORS,
-    OPENINGS,
-    PLACE_PHRASES,
-    RELATION_PHRASES,
-    SHAPE_WORDS,
-    SIZE_WORDS,
-)
+from lumina_image.world.vocabulary import OPENINGS, PLACE_PHRASES, RELATION_PHRASES
 
 _Table = tuple[re.Pattern[str], dict[str, str]]
 

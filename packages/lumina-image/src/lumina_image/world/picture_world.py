@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.shapes import Picture
 from flagdit_core.world import Prompt, Verdict
 from lumina_image.world.captions import describe
 from lumina_image.world.sampling import Split, sample_scene
 from lumina_image.world.scene import CATEGORIES
-from lumina_image.world.verifier import Picture, verify
+from lumina_image.world.verifier import verify
 
 
 @dataclass(frozen=True, kw_only=True)

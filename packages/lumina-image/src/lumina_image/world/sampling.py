@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.shapes import Shape
+from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
 from lumina_image.world.geometry import picture_extent, relation_of
-from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim, RelationClaim, Scene, SceneObject
+from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim, RelationClaim, Scene
 from lumina_image.world.splits import HELD_OUT_PAIRS, is_held_out
-from lumina_image.world.vocabulary import BACKGROUNDS, COLORS, PLACES, SHAPES, SIZES
+from lumina_image.world.vocabulary import PLACES
 
 Split = Literal["train", "held_out", "any"]
 
@@ -132,8 +134,8 @@ def _propose(generator: np.random.Generator, num_objects: int, aspect: float) ->
         background=background if told() < TOLD["background"] else None,
     )
     objects = tuple(
-        SceneObject(shape=shape, color=color, size=size, radius=float(radius), x=float(x), y=float(y))
-        for (color, shape), size, radius, (x, y) in zip(looks, sizes, radii, centres, strict=True)
+        Shape(shape=shape, color=color, radius=float(radius), x=float(x), y=float(y))
+        for (color, shape), radius, (x, y) in zip(looks, radii, centres, strict=True)
     )
     return Scene(background=background, objects=objects, claims=claims)
 

@@ -4,7 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from flagdit_core.errors import ConfigError
-from lumina_image.world.vocabulary import BACKGROUNDS, COLORS, OPPOSITES, PLACES, RELATIONS, SHAPES, SIZES
+from flagdit_core.shapes import Shape
+from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
+from lumina_image.world.vocabulary import OPPOSITES, PLACES, RELATIONS
 
 CATEGORIES: tuple[str, ...] = ("one object", "two objects", "three objects")
 
@@ -78,32 +80,11 @@ class Claims:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SceneObject:
-    """One drawn object. Its box is centred on (x, y) and its longest side is 2 ``radius``.
-
-    Attributes:
-        shape: One of ``SHAPES``.
-        color: One of ``COLORS``.
-        size: The class that ``radius`` belongs to.
-        radius: In units of the picture's shorter side.
-        x: Centre, as a fraction of the width from the left.
-        y: Centre, as a fraction of the height from the top.
-    """
-
-    shape: str
-    color: str
-    size: str
-    radius: float
-    x: float
-    y: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Scene:
     """A picture to draw, and the claims that a caption of it makes (``claims.objects[i]`` is about ``objects[i]``)."""
 
     background: str
-    objects: tuple[SceneObject, ...]
+    objects: tuple[Shape, ...]
     claims: Claims
 
 

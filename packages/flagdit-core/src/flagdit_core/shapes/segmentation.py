@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from lumina_image.world.vocabulary import BACKGROUNDS
+from flagdit_core.shapes.vocabulary import BACKGROUNDS
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

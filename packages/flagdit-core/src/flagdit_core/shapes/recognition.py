@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumina_image.world.drawing import HOLES, OUTLINES, Outline, shape_mask
-from lumina_image.world.segmentation import UNCLEAR, Region
-from lumina_image.world.vocabulary import SHAPES
+from flagdit_core.shapes.drawing import HOLES, OUTLINES, Outline, shape_mask
+from flagdit_core.shapes.segmentation import UNCLEAR, Region
+from flagdit_core.shapes.vocabulary import SHAPES
 
 LEAST_OVERLAP = 0.62
 """A region is called by a shape's name if its intersection over union with that shape is at least this."""
