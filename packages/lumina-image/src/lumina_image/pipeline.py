@@ -17,6 +17,7 @@ from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, generate_latents, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts
 from flagdit_core.report import Report
+from lumina_image.inpainting import known_part
 from lumina_image.modality import MODALITY
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -64,6 +65,8 @@ class ImagePipeline(Pipeline):
         prompt: str | Sequence[str],
         *,
         negative_prompt: str | Sequence[str] | None = None,
+        image: Image.Image | None = None,
+        mask_image: Image.Image | None = None,
         height: int | None = None,
         width: int | None = None,
         num_inference_steps: int | None = None,
@@ -89,6 +92,8 @@ class ImagePipeline(Pipeline):
         Args:
             prompt: One text or several, none of them empty.
             negative_prompt: What to steer away from: one text for all, or one for each prompt.
+            image: Paint a part of this picture anew, and keep the rest of it.
+            mask_image: The part, white on black; both have the size of what is made.
             height: Pixels, a multiple of the codec's stride times the patch size.
             width: Pixels, likewise.
             num_inference_steps: Solver steps.
@@ -141,10 +146,16 @@ class ImagePipeline(Pipeline):
         size, count = check_frame_size(self.components, height=height, width=width), len(batch)
         shape = (self.components.codec.latent_channels, size.rows, size.columns)
         check_latents(latents, (count, *shape))
+        known = known_part(self.components, image, mask_image, size)
         what = f"{count} picture{'s' if count > 1 else ''} of {size}"
         report = Report(strict=strict)
         report.record(
-            model=self.name, **batch.as_dict(), height=size.height, width=size.width, from_latents=latents is not None
+            model=self.name,
+            **batch.as_dict(),
+            height=size.height,
+            width=size.width,
+            from_latents=latents is not None,
+            inpainted=known is not None,
         )
 
         def after_step(step: int, t: float, items: list[Tensor]) -> None:
@@ -162,6 +173,7 @@ class ImagePipeline(Pipeline):
                 indices=batch.indices,
                 negative_prompts=batch.negative_prompts,
                 latents=None if latents is None else list(latents),
+                known=None if known is None else [known] * count,
                 callback=after_step,
                 progress=progress,
                 report=report,
