@@ -62,8 +62,40 @@ HOLES: dict[str, Outline] = {"ring": _circle(0.55)}
 """What is cut out of a shape, for radius 1."""
 
 
+def _moments(outline: Outline) -> tuple[float, float, float]:
+    """Area and its first moments of a polygon, by Green's theorem."""
+    x, y = outline.T
+    next_x, next_y = np.roll(outline, -1, axis=0).T
+    cross = x * next_y - next_x * y
+    sign = math.copysign(1, cross.sum())
+    area, moment_x, moment_y = cross.sum() / 2, ((x + next_x) * cross).sum() / 6, ((y + next_y) * cross).sum() / 6
+    return sign * area, sign * moment_x, sign * moment_y
+
+
+def _unit_moments(shape: str) -> tuple[float, float, float]:
+    """Area and centroid of a shape of radius 1."""
+    area, moment_x, moment_y = _moments(OUTLINES[shape])
+    if shape in HOLES:
+        hole = _moments(HOLES[shape])
+        area, moment_x, moment_y = area - hole[0], moment_x - hole[1], moment_y - hole[2]
+    return area, moment_x / area, moment_y / area
+
+
+MOMENTS: dict[str, tuple[float, float, float]] = {shape: _unit_moments(shape) for shape in OUTLINES}
+"""Area and centroid (x, y) of each shape, for radius 1."""
+
+
+def _turned(outline: Outline, angle: float, centre: tuple[float, float]) -> Outline:
+    """An outline turned about a point, clockwise as seen (y points down), by an angle in degrees."""
+    if angle == 0:
+        return outline
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    rotated: Outline = (outline - centre) @ np.array([(cos, sin), (-sin, cos)]) + centre
+    return rotated
+
+
 def shape_mask(
-    shape: str, x: float, y: float, radius: float, *, supersampling: int = 4
+    shape: str, x: float, y: float, radius: float, *, angle: float = 0.0, supersampling: int = 4
 ) -> tuple[Image.Image, tuple[int, int]]:
     """The coverage of one shape and where it belongs.
 
@@ -71,29 +103,33 @@ def shape_mask(
         shape: One of ``SHAPES``.
         x: Centre in pixels from the picture's left edge (a pixel is one wide, the first spans 0 to 1).
         y: Centre in pixels from the top.
-        radius: Half the longest side of the shape's box, in pixels.
+        radius: Half the longest side of the shape's upright box, in pixels.
+        angle: Degrees that the shape is turned clockwise about its centre of area.
         supersampling: Subdivisions of a pixel along each axis.
 
     Returns:
         Coverage as an 8-bit grey image (255 is inside) that encloses the shape, and the pixel (left, top)
         of its corner.
     """
-    left, top = math.floor(x - radius), math.floor(y - radius)
-    width, height = math.ceil(x + radius) - left, math.ceil(y + radius) - top
+    centroid = MOMENTS[shape][1:]
+    outline = _turned(OUTLINES[shape], angle, centroid)
+    reach = radius * max(1.0, float(np.abs(outline).max()))
+    left, top = math.floor(x - reach), math.floor(y - reach)
+    width, height = math.ceil(x + reach) - left, math.ceil(y + reach) - top
     mask = Image.new("L", (width * supersampling, height * supersampling), 0)
     pen = ImageDraw.Draw(mask)
     # Pillow fills every sample that an edge touches, which grows a polygon by about half a sample on each side.
     scale = radius * supersampling - 0.5
     centre = np.array([x - left, y - top]) * supersampling - 0.5
-    pen.polygon((OUTLINES[shape] * scale + centre).ravel().tolist(), fill=255)
+    pen.polygon((outline * scale + centre).ravel().tolist(), fill=255)
     if shape in HOLES:
-        pen.polygon((HOLES[shape] * scale + centre).ravel().tolist(), fill=0)
+        pen.polygon((_turned(HOLES[shape], angle, centroid) * scale + centre).ravel().tolist(), fill=0)
     return mask.reduce(supersampling), (left, top)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A shape in a picture. Its box is centred on (x, y) and its longest side is 2 ``radius``.
+    """A shape in a picture. Its upright box is centred on (x, y) and has a longest side of 2 ``radius``.
 
     Attributes:
         shape: One of ``SHAPES``.
@@ -101,6 +137,8 @@ class Shape:
         radius: In units of the picture's shorter side.
         x: Centre, as a fraction of the width from the left.
         y: Centre, as a fraction of the height from the top.
+        angle: Degrees that it is turned clockwise about its centre of area.
+        opacity: From 0, which is invisible, to 1.
     """
 
     shape: str
@@ -108,6 +146,8 @@ class Shape:
     radius: float
     x: float
     y: float
+    angle: float = 0.0
+    opacity: float = 1.0
 
 
 def draw_shapes(
@@ -137,6 +177,10 @@ def draw_shapes(
     picture = Image.new("RGB", (width, height), BACKGROUNDS[background])
     for item in shapes:
         radius = item.radius * min(width, height)
-        mask, corner = shape_mask(item.shape, item.x * width, item.y * height, radius, supersampling=supersampling)
+        mask, corner = shape_mask(
+            item.shape, item.x * width, item.y * height, radius, angle=item.angle, supersampling=supersampling
+        )
+        if item.opacity < 1:
+            mask = mask.point([round(item.opacity * level) for level in range(256)])
         picture.paste(COLORS[item.color], (*corner, corner[0] + mask.width, corner[1] + mask.height), mask)
     return np.array(picture)

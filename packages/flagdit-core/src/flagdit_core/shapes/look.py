@@ -1,5 +1,6 @@
 """What a picture of shapes shows, found by rules: nothing is learned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ class SeenObject:
         radius: Half the longest side of its box, in units of the picture's shorter side.
         x: Centre, as a fraction of the width from the left.
         y: Centre, as a fraction of the height from the top.
+        angle: Degrees that it is turned clockwise, out of those that were tried.
     """
 
     shape: str
@@ -35,6 +37,7 @@ class SeenObject:
     radius: float
     x: float
     y: float
+    angle: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +49,12 @@ class Observation:
     aspect: float
 
 
-def look(picture: Picture) -> Observation:
+def look(picture: Picture, *, angles: Sequence[float] = (0.0,)) -> Observation:
     """What a picture shows.
 
     Args:
         picture: uint8 RGB (height, width, 3), or a Pillow image.
+        angles: In degrees, the turns that shapes are tried in.
 
     Returns:
         Background and objects.
@@ -70,7 +74,7 @@ def look(picture: Picture) -> Observation:
     background = background_color(pixels)
     seen = []
     for region in segment(pixels, background):
-        likeness = recognise(region)
+        likeness = recognise(region, angles)
         seen.append(
             SeenObject(
                 shape=likeness.shape,
@@ -78,6 +82,7 @@ def look(picture: Picture) -> Observation:
                 radius=likeness.radius / min(small.size),
                 x=likeness.x / small.width,
                 y=likeness.y / small.height,
+                angle=likeness.angle,
             )
         )
     return Observation(background=color_name(background), objects=tuple(seen), aspect=aspect)
