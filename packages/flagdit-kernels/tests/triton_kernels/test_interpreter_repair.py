@@ -1,4 +1,4 @@
-"""The features of Triton that the kernels build on give what PyTorch gives: in the repaired interpreter, and on a GPU."""
+"""What the kernels build on in Triton gives what PyTorch gives: in the repaired interpreter, and on a GPU."""
 
 import pytest
 import torch
@@ -6,8 +6,6 @@ import triton
 import triton.language as tl
 
 from .support import DEVICE, DTYPES
-
-HALVES = (torch.bfloat16, torch.float16)
 
 
 @triton.jit
@@ -110,7 +108,7 @@ def test_pairs(dtype):
 @pytest.mark.parametrize("first", [0, 8, 20, 24])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_descriptors(dtype, first):
-    """A descriptor reads zeros and writes nothing past its rows, also from a first row that is no multiple of a block."""
+    """A descriptor reads zeros and writes nothing past its rows, from any first row."""
     triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=DEVICE))
     x = torch.randn(24, 32, generator=torch.Generator().manual_seed(0)).to(DEVICE, dtype)
     out = torch.zeros_like(x)
