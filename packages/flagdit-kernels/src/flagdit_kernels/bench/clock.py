@@ -54,6 +54,7 @@ class Timing:
         iqr: Their interquartile range.
         fastest: The shortest.
         host: What the host takes to enqueue a call, where that is another matter than the call's time.
+        peak_memory: Bytes that were allocated at most while a call ran, its inputs included, where somebody counts.
     """
 
     rounds: int
@@ -61,11 +62,12 @@ class Timing:
     median: float
     iqr: float
     fastest: float
-    host: float | None = None
+    host: float | None
+    peak_memory: int | None
 
 
 def time_call(call: Callable[[], object], device: torch.device, plan: Plan) -> Timing:
-    """Seconds of a call that has been made at least once before.
+    """Seconds of a call that has been made at least once before, and its memory.
 
     Args:
         call: What is timed.
@@ -75,11 +77,12 @@ def time_call(call: Callable[[], object], device: torch.device, plan: Plan) -> T
     Returns:
         Median and spread.
     """
+    _forget_peak(device)
     if plan == ONCE:
-        host, (rounds, warmup_rounds) = None, (1, 0)
+        host, peak, (rounds, warmup_rounds) = None, None, (1, 0)
     else:
         first, host = _first_call(call, device)
-        rounds, warmup_rounds = plan.counts(first)
+        peak, (rounds, warmup_rounds) = _peak(device), plan.counts(first)
     for _ in range(warmup_rounds):
         call()
     if device.type == "cuda":
@@ -94,24 +97,24 @@ def time_call(call: Callable[[], object], device: torch.device, plan: Plan) -> T
         iqr=quartiles[2] - quartiles[0],
         fastest=min(seconds),
         host=host,
+        peak_memory=peak or _peak(device),
     )
-
-
-def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
-    """Bytes that were allocated at most while a call ran, its inputs included; None where nobody counts."""
-    if device.type != "cuda":
-        return None
-    torch.cuda.synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    call()
-    torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_allocated(device)
 
 
 def synchronize(device: torch.device) -> None:
     """Wait for the device; an error of its kernels comes up here."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def _forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak(device: torch.device) -> int | None:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 def _first_call(call: Callable[[], object], device: torch.device) -> tuple[float, float]:

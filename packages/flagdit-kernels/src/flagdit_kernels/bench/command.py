@@ -91,7 +91,10 @@ def _run(parts: Sequence[_Part], options: argparse.Namespace, device: torch.devi
     if missed:
         print(f"{missed} cases were not begun within {options.budget:.0f} s: go on with --resume FILE")
     if red:
-        print("flagdit-bench: rows marked RED have no number, because what they compute is wrong", file=sys.stderr)
+        print(
+            "flagdit-bench: rows marked RED have no number: they compute the wrong thing, or ours failed",
+            file=sys.stderr,
+        )
     return 1 if red else 0
 
 

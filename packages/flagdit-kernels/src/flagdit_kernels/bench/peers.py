@@ -22,7 +22,7 @@ Build = Callable[[dict[str, Any]], Callable[..., Any]]
 
 
 def compiled(form: Callable[..., Any], *, with_lengths: bool = False) -> Build:
-    """What builds ``torch.compile`` of a plain form, for exactly these shapes and without breaks.
+    """What builds ``torch.compile`` of a plain form, without breaks; as by default, a second length makes it dynamic.
 
     Args:
         form: Of the operator's arguments.
@@ -33,9 +33,8 @@ def compiled(form: Callable[..., Any], *, with_lengths: bool = False) -> Build:
     """
 
     def build(arguments: dict[str, Any]) -> Callable[..., Any]:
-        torch.compiler.reset()  # forms compiled for other shapes would count against the limit of recompilations
         known = partial(form, lengths=_lengths(arguments)) if with_lengths else form
-        return torch.compile(known, fullgraph=True, dynamic=False)
+        return torch.compile(known, fullgraph=True)
 
     return build
 
@@ -71,7 +70,9 @@ def forced_sdpa(name: str) -> Build:
 
 
 def varlen(arguments: dict[str, Any]) -> Callable[..., Any]:
-    """PyTorch's own attention over packed sequences (FlashAttention)."""
+    """PyTorch's own attention over packed sequences, which is FlashAttention."""
+    if len(arguments["cu_seqlens"]) == 2:
+        raise UnavailableError("a single segment: the same kernel as sdpa-flash")
     _need_gpu(arguments["q"], "torch.nn.attention.varlen")
     varlen_attn = _module("torch.nn.attention.varlen", "a torch with varlen_attn").varlen_attn
 
@@ -85,7 +86,7 @@ def flex(arguments: dict[str, Any]) -> Callable[..., Any]:
     """FlexAttention, compiled, with a document mask where there are several segments."""
     _need_gpu(arguments["q"], "FlexAttention's backward")
     flexible: Any = importlib.import_module("torch.nn.attention.flex_attention")
-    torch.compiler.reset()
+    torch.compiler.reset()  # it is compiled for exactly these shapes, and the limit of recompilations is low
     attend_dense: Any = torch.compile(flexible.flex_attention, fullgraph=True, dynamic=False)
     cu_seqlens, num_tokens = arguments["cu_seqlens"], len(arguments["q"])
     block_mask = None

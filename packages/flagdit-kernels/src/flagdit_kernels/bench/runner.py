@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from flagdit_kernels.bench.case import Case, Conditions, Trial, UnavailableError
-from flagdit_kernels.bench.clock import ONCE, QUICK, Plan, peak_memory, synchronize, time_call
+from flagdit_kernels.bench.clock import ONCE, QUICK, Plan, synchronize, time_call
 from flagdit_kernels.bench.gate import RedGateError
 from flagdit_kernels.bench.launches import launches_of
 from flagdit_kernels.bench.record import Measurement, Refusal, write_suite
@@ -117,16 +117,10 @@ class Runner:
         device = self.conditions.device
         trial.gate()
         plan = QUICK if self.conditions.quick else ONCE if case.once else Plan()
-        if plan == ONCE:
-            timings = []
-            peak = peak_memory(lambda: timings.append(time_call(trial.call, device, plan)), device)
-            timing = timings[0]
-        else:
-            timing = time_call(trial.call, device, plan)
-            peak = peak_memory(trial.call, device)
+        timing = time_call(trial.call, device, plan)
         launches = launches_of(trial.call) if self.profile and name == "flagdit" else []
         numbers = asdict(timing)
-        extra = {"host_seconds": numbers.pop("host"), "peak_memory_bytes": peak}
+        extra = {"host_seconds": numbers.pop("host"), "peak_memory_bytes": numbers.pop("peak_memory")}
         return Measurement(
             name=case.name,
             implementation=name,

@@ -21,24 +21,32 @@ _LENGTHS = {
 }
 
 
-def gpu_shapes(*, quick: bool) -> tuple[Shape, ...]:
-    """All widths at all lengths; the most telling first, in case time runs out.
+def gpu_shapes(*, quick: bool) -> tuple[tuple[Shape, ...], ...]:
+    """The shapes of each width; the most telling first, in case time runs out.
 
     Args:
         quick: Tiny sizes of the same form, unequal segments included.
 
     Returns:
-        The shapes; a name is the width, the head width and the tokens, as in "3072/96 16K".
+        All lengths, for each width; a name is the width, the head width and the tokens, as in "3072/96 16K".
     """
     if quick:
-        return tuple(
-            Shape(name=f"tiny/{head_dim} {name}", lengths=lengths, heads=2, head_dim=head_dim, ffn=80, text=5)
-            for head_dim, name, lengths in ((48, "33", (33,)), (96, "packed", (7, 1, 12)))
-        )
+        lengths: dict[str, tuple[int, ...]] = {"33": (33,), "packed": (7, 1, 12)}
+        return tuple(_shapes(head_dim, lengths, heads=2, ffn=80, text=5) for head_dim in (48, 96))
+    return tuple(_shapes(head_dim, _LENGTHS, heads=32, ffn=ffn, text=256) for head_dim, ffn in _FFN.items())
+
+
+def _shapes(
+    head_dim: int, lengths: dict[str, tuple[int, ...]], *, heads: int, ffn: int, text: int
+) -> tuple[Shape, ...]:
     return tuple(
         Shape(
-            name=f"{32 * head_dim}/{head_dim} {name}", lengths=lengths, heads=32, head_dim=head_dim, ffn=ffn, text=256
+            name=f"{heads * head_dim}/{head_dim} {name}",
+            lengths=each,
+            heads=heads,
+            head_dim=head_dim,
+            ffn=ffn,
+            text=text,
         )
-        for head_dim, ffn in _FFN.items()
-        for name, lengths in _LENGTHS.items()
+        for name, each in lengths.items()
     )
