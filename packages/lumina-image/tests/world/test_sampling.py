@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES, size_of
-from lumina_image.world import HELD_OUT_PAIRS, Scene, draw, is_held_out, parse, sample_scene
+from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, HELD_OUT_PAIRS, SHAPES, SIZES, size_of
+from lumina_image.world import Scene, draw, is_held_out, parse, sample_scene
 from lumina_image.world.geometry import picture_extent, place_of, relation_of
 
 ASPECTS = (0.5, 1.0, 1.5)

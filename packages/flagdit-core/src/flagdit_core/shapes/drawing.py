@@ -58,6 +58,17 @@ OUTLINES: dict[str, Outline] = {
 }
 """Each shape's outer edge, for radius 1."""
 
+SYMMETRY: dict[str, float] = {
+    "circle": 0.0,
+    "square": 90.0,
+    "triangle": 120.0,
+    "star": 72.0,
+    "ring": 0.0,
+    "cross": 90.0,
+    "heart": 360.0,
+}
+"""Degrees after which a turned shape looks the same again; 0 where no turn is seen."""
+
 HOLES: dict[str, Outline] = {"ring": _circle(0.55)}
 """What is cut out of a shape, for radius 1."""
 

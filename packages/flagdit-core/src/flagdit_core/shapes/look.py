@@ -1,6 +1,5 @@
 """What a picture of shapes shows, found by rules: nothing is learned."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +28,8 @@ class SeenObject:
         radius: Half the longest side of its box, in units of the picture's shorter side.
         x: Centre, as a fraction of the width from the left.
         y: Centre, as a fraction of the height from the top.
-        angle: Degrees that it is turned clockwise, out of those that were tried.
+        angle: Degrees that it is turned clockwise, below its symmetry's.
+        contrast: RGB distance of its colour to the background's.
     """
 
     shape: str
@@ -38,6 +38,7 @@ class SeenObject:
     x: float
     y: float
     angle: float
+    contrast: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +50,12 @@ class Observation:
     aspect: float
 
 
-def look(picture: Picture, *, angles: Sequence[float] = (0.0,)) -> Observation:
+def look(picture: Picture, *, angle_step: float | None = None) -> Observation:
     """What a picture shows.
 
     Args:
         picture: uint8 RGB (height, width, 3), or a Pillow image.
-        angles: In degrees, the turns that shapes are tried in.
+        angle_step: Try shapes turned by multiples of so many degrees too; None takes all to be upright.
 
     Returns:
         Background and objects.
@@ -74,7 +75,7 @@ def look(picture: Picture, *, angles: Sequence[float] = (0.0,)) -> Observation:
     background = background_color(pixels)
     seen = []
     for region in segment(pixels, background):
-        likeness = recognise(region, angles)
+        likeness = recognise(region, angle_step)
         seen.append(
             SeenObject(
                 shape=likeness.shape,
@@ -83,6 +84,7 @@ def look(picture: Picture, *, angles: Sequence[float] = (0.0,)) -> Observation:
                 x=likeness.x / small.width,
                 y=likeness.y / small.height,
                 angle=likeness.angle,
+                contrast=region.contrast,
             )
         )
     return Observation(background=color_name(background), objects=tuple(seen), aspect=aspect)

@@ -1,12 +1,11 @@
 """Name the shape of a region, and measure it: soft intersection over union with templates drawn by the world itself."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flagdit_core.shapes.drawing import MOMENTS, shape_mask
+from flagdit_core.shapes.drawing import MOMENTS, SYMMETRY, shape_mask
 from flagdit_core.shapes.segmentation import UNCLEAR, Region
 from flagdit_core.shapes.vocabulary import SHAPES
 
@@ -35,12 +34,12 @@ class Likeness:
     angle: float
 
 
-def recognise(region: Region, angles: Sequence[float] = (0.0,)) -> Likeness:
+def recognise(region: Region, angle_step: float | None = None) -> Likeness:
     """The best of all shapes, each given the area and the centroid of the region (which blur leaves alone).
 
     Args:
         region: What was seen.
-        angles: In degrees, the turns that are tried.
+        angle_step: Try shapes turned by multiples of so many degrees too, as far as the turn can be seen.
 
     Returns:
         The shape, and how it lies.
@@ -54,11 +53,18 @@ def recognise(region: Region, angles: Sequence[float] = (0.0,)) -> Likeness:
         unit_area, unit_x, unit_y = MOMENTS[shape]
         radius = math.sqrt(area / unit_area)
         x, y = centroid_x - unit_x * radius, centroid_y - unit_y * radius
-        for angle in angles:
+        for angle in _angles(shape, angle_step):
             overlap = _overlap(region, shape, x, y, radius, angle)
             candidates.append(Likeness(shape=shape, overlap=overlap, x=x, y=y, radius=radius, angle=angle))
     best = max(candidates, key=lambda candidate: candidate.overlap)
     return best if best.overlap >= LEAST_OVERLAP else replace(best, shape=UNCLEAR)
+
+
+def _angles(shape: str, step: float | None) -> list[float]:
+    """The turns of a shape that look different."""
+    if step is None or not SYMMETRY[shape]:
+        return [0.0]
+    return np.arange(0.0, SYMMETRY[shape], step).tolist()
 
 
 def _overlap(region: Region, shape: str, x: float, y: float, radius: float, angle: float) -> float:

@@ -46,12 +46,14 @@ class Region:
         coverage: How much of each pixel it covers, 0-1, in a box (h, w) around it.
         left: Column of the box in the picture.
         top: Row of the box in the picture.
+        contrast: RGB distance of its colour to the background's.
     """
 
     color: str
     coverage: Floats
     left: int
     top: int
+    contrast: float
 
 
 def color_name(rgb: Floats) -> str:
@@ -104,8 +106,11 @@ def segment(picture: Floats, background: Floats) -> list[Region]:
         rows, columns = ndimage.find_objects(near.astype(np.int8))[0]
         coverage = np.where(near & (solid | ~taken), coverage_KHW[number], 0)[rows, columns]
         core = coverage_KHW[number] >= 0.9 * coverage_KHW[number][solid].max()
-        name = color_name(np.median(picture[solid & core], axis=0))
-        regions.append(Region(color=name, coverage=coverage, left=columns.start, top=rows.start))
+        color = np.median(picture[solid & core], axis=0)
+        contrast = float(np.linalg.norm(color - background))
+        regions.append(
+            Region(color=color_name(color), coverage=coverage, left=columns.start, top=rows.start, contrast=contrast)
+        )
     return regions
 
 

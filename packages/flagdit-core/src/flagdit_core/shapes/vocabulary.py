@@ -52,6 +52,28 @@ SIZE_WORDS: dict[str, tuple[str, ...]] = {
     "large": ("large", "big", "huge"),
 }
 
+BACKGROUND_PATTERNS: tuple[str, ...] = (
+    "on {a} {color} background",
+    "against {a} {color} backdrop",
+    "against {a} {color} background",
+    "on {a} {color} backdrop",
+    "with {a} {color} background",
+    "on {color}",
+)
+"""Ways to name a background, "on red" without an article."""
+
+HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("green", "triangle"),
+        ("purple", "heart"),
+        ("orange", "cross"),
+        ("pink", "square"),
+        ("cyan", "ring"),
+        ("yellow", "star"),
+    }
+)
+"""Colour and shape pairs that nothing that is trained on shows."""
+
 
 def size_of(radius: float) -> str:
     """The size class whose radius is nearest in ratio."""

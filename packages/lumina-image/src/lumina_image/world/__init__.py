@@ -11,12 +11,11 @@ from lumina_image.world.parsing import parse
 from lumina_image.world.picture_world import PictureWorld
 from lumina_image.world.sampling import sample_scene
 from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim, RelationClaim, Scene
-from lumina_image.world.splits import HELD_OUT_PAIRS, is_held_out
+from lumina_image.world.splits import is_held_out
 from lumina_image.world.verifier import verify
 
 __all__ = [
     "CATEGORIES",
-    "HELD_OUT_PAIRS",
     "Claims",
     "ObjectClaim",
     "PictureWorld",

@@ -10,51 +10,23 @@ Grammar (words in vocabulary.py; case, commas, hyphens and a full stop do not ma
 "the ..." means the object already mentioned that fits, if there is one.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-
 from flagdit_core.errors import ConfigError
-from flagdit_core.shapes.vocabulary import COLOR_WORDS, COLORS, SHAPE_WORDS, SIZE_WORDS
+from flagdit_core.language import Phrases, plain_words
+from flagdit_core.shapes.phrases import BACKGROUND, COLOR, SHAPE, SIZE
 from lumina_image.world.scene import Claims, ObjectClaim, RelationClaim
 from lumina_image.world.vocabulary import OPENINGS, PLACE_PHRASES, RELATION_PHRASES
 
-_Table = tuple[re.Pattern[str], dict[str, str]]
-
-
-def _table(words: Mapping[str, Iterable[str]]) -> _Table:
-    """A pattern that matches the longest phrase of all, and what each phrase means."""
-    meanings = {phrase: meaning for meaning, phrases in words.items() for phrase in phrases}
-    longest_first = sorted(meanings, key=len, reverse=True)
-    return re.compile(rf"(?:{'|'.join(map(re.escape, longest_first))})(?: |$)"), meanings
-
-
-_BACKGROUND = _table(
-    {
-        color: [
-            f"{preposition}{article} {word}{noun}"
-            for word in words
-            for preposition in ("on", "against", "with")
-            for article in ("", " a", " an", " the")
-            for noun in ("", " background", " backdrop")
-            if noun or not article
-        ]
-        for color, words in COLOR_WORDS.items()
-    }
-)
-_SHAPE = _table({**SHAPE_WORDS, "cross": (*SHAPE_WORDS["cross"], "plus")})
-_COLOR = _table({color: COLOR_WORDS[color] for color in COLORS})
-_SIZE = _table(SIZE_WORDS)
-_PLACE = _table(
+_PLACE = Phrases(
     {
         place: [p.replace("on the", preposition) for p in phrases for preposition in ("on the", "in the")]
         + [p.replace("center", "centre") for p in phrases]
         for place, phrases in PLACE_PHRASES.items()
     }
 )
-_RELATION = _table(RELATION_PHRASES)
-_ARTICLE = _table({"new": ("a", "an", "one"), "known": ("the",)})
-_AND = _table({"and": ("and",)})
-_OPENING = _table({"opening": filter(None, OPENINGS)})
+_RELATION = Phrases(RELATION_PHRASES)
+_ARTICLE = Phrases({"new": ("a", "an", "one"), "known": ("the",)})
+_AND = Phrases({"and": ("and",)})
+_OPENING = Phrases({"opening": OPENINGS})
 
 
 def parse(caption: str) -> Claims:
@@ -81,7 +53,7 @@ class _Reader:
 
     def __init__(self, caption: str) -> None:
         self._caption = caption
-        self._rest = " ".join(re.sub(r"[,.;\-]", " ", caption.lower()).split())
+        self._rest = plain_words(caption)
         self._objects: list[ObjectClaim] = []
         self._relations: list[RelationClaim] = []
         self._background: str | None = None
@@ -99,19 +71,15 @@ class _Reader:
             raise self._error("expected at least one object")
         return Claims(objects=tuple(self._objects), relations=tuple(self._relations), background=self._background)
 
-    def _take(self, table: _Table) -> str | None:
+    def _take(self, phrases: Phrases) -> str | None:
         """Step over a phrase of the table and return its meaning, or None where none stands here."""
-        pattern, meanings = table
-        match = pattern.match(self._rest)
-        if match is None:
-            return None
-        self._rest = self._rest[match.end() :]
-        return meanings[match.group().strip()]
+        meaning, self._rest = phrases.take(self._rest)
+        return meaning
 
     def _read_object(self) -> int:
         article = self._take(_ARTICLE)
-        size, color = self._take(_SIZE), self._take(_COLOR)
-        shape = self._take(_SHAPE)
+        size, color = self._take(SIZE), self._take(COLOR)
+        shape = self._take(SHAPE)
         if shape is None:
             raise self._error(f"expected {'a size, colour or shape' if color is None else 'a shape'}")
         if article == "known":
@@ -146,7 +114,7 @@ class _Reader:
         return True
 
     def _read_background(self) -> bool:
-        background = self._take(_BACKGROUND)
+        background = self._take(BACKGROUND)
         if background is None:
             return False
         if self._background not in (None, background):

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.shapes import Shape
-from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
+from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, HELD_OUT_PAIRS, SHAPES, SIZES
 from lumina_image.world.geometry import picture_extent, relation_of
 from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim, RelationClaim, Scene
-from lumina_image.world.splits import HELD_OUT_PAIRS, is_held_out
+from lumina_image.world.splits import is_held_out
 from lumina_image.world.vocabulary import PLACES
 
 Split = Literal["train", "held_out", "any"]

@@ -2,19 +2,8 @@
 
 import hashlib
 
+from flagdit_core.shapes.vocabulary import HELD_OUT_PAIRS
 from lumina_image.world.scene import Claims
-
-HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("green", "triangle"),
-        ("purple", "heart"),
-        ("orange", "cross"),
-        ("pink", "square"),
-        ("cyan", "ring"),
-        ("yellow", "star"),
-    }
-)
-"""Colour and shape pairs that no training picture shows."""
 
 HELD_OUT_FRACTION = 0.05
 """The share of whole combinations of facts that no training caption asserts, beside the pairs."""

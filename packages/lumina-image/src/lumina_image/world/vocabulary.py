@@ -46,12 +46,4 @@ RELATION_PHRASES: dict[str, tuple[str, ...]] = {
     "above": ("above", "over"),
     "below": ("below", "under", "beneath", "underneath"),
 }
-BACKGROUND_PATTERNS: tuple[str, ...] = (
-    "on {a} {color} background",
-    "against {a} {color} backdrop",
-    "against {a} {color} background",
-    "on {a} {color} backdrop",
-    "with {a} {color} background",
-    "on {color}",
-)
 OPENINGS: tuple[str, ...] = ("", "a picture of", "an image of", "a drawing of")
