@@ -3,22 +3,27 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from benchmarks.cells import Suite
+from benchmarks.cpu_tables import CPU_TABLES
+from benchmarks.gpu_tables import GPU_TITLES, gpu_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 
-Suite = dict[str, Any]
-Row = dict[str, Any]
-
 _HEAD = """# Performance
 
-Made by `make bench` from [the JSON of each run](../benchmarks/results), which has every number, machine, version and
-commit; not to be edited. Times are medians; ± is half the interquartile range, in percent of the median. Whatever is
-timed has first been held to what it should compute. [How it is measured](../benchmarks/README.md).
+Made by `make bench` and `make bench-gpu` from [the JSON of each run](../benchmarks/results), which has every number,
+machine, version and commit; not to be edited. Times are medians; ± is half the interquartile range, in percent of the
+median. Whatever is timed has first been held to what it should compute. [How it is measured](../benchmarks/README.md).
+"""
+_GPU_VERSIONS = ("torch", "triton", "cuda", "hip", "cudnn")
+_NO_GPU = """
+**No GPU has been timed yet.** There is no JSON of a GPU among the results, so nothing is known about how fast the
+kernels are on one, and nothing here or elsewhere claims it. `make bench-gpu` on a machine with a GPU fills this in.
 """
 _NOTHING = "\nNothing has been measured yet.\n"
 
@@ -32,14 +37,17 @@ def render(folder: Path) -> str:
     Returns:
         Markdown, the same for the same files.
     """
-    suites = newest([json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))])
-    parts = [_HEAD]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    suites = newest(suite for suite in found if not suite.get("quick"))
+    parts = [_HEAD] if any(map(_is_gpu, suites)) else [_HEAD, _NO_GPU]
     for device in sorted({suite["device"] for suite in suites}):
         here = {suite["suite"]: suite for suite in suites if suite["device"] == device}
-        parts.append(f"\n## {_machine(next(iter(here.values())))}\n")
+        first = next(iter(here.values()))
+        parts.append(f"\n## {_machine(first)}\n")
+        tables = {name: (GPU_TITLES.get(name, name), gpu_table) for name in here} if _is_gpu(first) else CPU_TABLES
         parts += [f"\n### {title}\n\n{_origin(here[name])}\n\n{table(here[name])}"
-                  for name, (title, table) in TABLES.items() if name in here]  # fmt: skip
-    return "".join(parts) if suites else _HEAD + _NOTHING
+                  for name, (title, table) in tables.items() if name in here]  # fmt: skip
+    return "".join(parts) if suites else "".join([*parts, _NOTHING])
 
 
 def newest(suites: Iterable[Suite]) -> list[Suite]:
@@ -50,115 +58,30 @@ def newest(suites: Iterable[Suite]) -> list[Suite]:
     return list(latest.values())
 
 
+def _is_gpu(suite: Suite) -> bool:
+    return "accelerator" in suite["machine"]
+
+
 def _machine(suite: Suite) -> str:
     machine = suite["machine"]
+    if _is_gpu(suite):
+        return f"{machine['accelerator']['name']}, {machine['accelerator']['memory_bytes'] / 2**30:.0f} GiB"
     return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB"
 
 
 def _origin(suite: Suite) -> str:
     """Where the numbers are from, in a line."""
-    commit, machine = suite["commit"], suite["machine"]
-    changed = " with changes" if commit["changed"] else ""
-    rounds = sorted({row["rounds"] for row in suite["measurements"]})
-    counts = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
+    commit, machine, versions = suite["commit"], suite["machine"], suite["versions"]
+    origin = "commit unknown" if commit is None else f"commit {commit['id'][:10]}"
+    changed = " with changes" if commit is not None and commit["changed"] else ""
+    names = _GPU_VERSIONS if _is_gpu(suite) else ("torch",)
+    built = ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
+    rounds = [row["rounds"] for row in suite["measurements"]] or [0]
+    counts = " to ".join(map(str, sorted({min(rounds), max(rounds)})))
     return (
-        f"{suite['date']}, commit {commit['id'][:10]}{changed}, torch {suite['versions']['torch']}; threads: "
-        f"{machine['threads']}; load average before the run: {machine['load_average_before']}; timed calls: {counts}."
+        f"{suite['date']}, {origin}{changed}, {built}; threads: {machine['threads']}; load average before the run: "
+        f"{machine['load_average_before']}; timed calls: {counts}."
     )
-
-
-def _startup(suite: Suite) -> str:
-    return _table(
-        ("program", "calls", "seconds", "processor seconds", "peak memory"),
-        [
-            (f"`{row['name']}`", row["rounds"], _time(row, 1, 2), f"{row['extra']['cpu_seconds']:.2f}", _memory(row))
-            for row in suite["measurements"]
-        ],
-    )
-
-
-def _model(suite: Suite) -> str:
-    rows = []
-    for row in suite["measurements"]:
-        settings = row["settings"]
-        each = 1e3 * row["median"] / row["work"]["pictures"]
-        rows.append((settings["size"], settings["batch"], settings["dtype"], _time(row, 1e3, 1), f"{each:.1f}"))
-    return "A step of the shipped model under guidance, which evaluates each picture twice.\n\n" + _table(
-        ("pictures of", "batch", "dtype", "ms a step", "ms a picture"), rows
-    )
-
-
-def _training(suite: Suite) -> str:
-    rows = []
-    for row in suite["measurements"]:
-        settings = row["settings"]
-        rate = row["work"]["tokens"] / row["median"]
-        how = f"{settings['form']}, {settings['precision']}, {settings['threads']} thread"
-        rows.append((how, settings["batch"], _time(row, 1, 3), f"{rate:,.0f}", _memory(row)))
-    return "Updates of the shipped model and its text encoder by the recipe's settings, on pictures of 128x128.\n\n" + (
-        _table(("form", "batch", "seconds an update", "tokens a second", "peak memory"), rows)
-    )
-
-
-def _operators(suite: Suite) -> str:
-    """Ours beside its peers, one line for each operator, shape and dtype."""
-    measurements = suite["measurements"]
-    ceilings = ", ".join(f"{r['name']} {r['settings']['dtype']} {_rate(r)}" for r in measurements if _is_ceiling(r))
-    lines: dict[tuple[str, ...], dict[str, list[Row]]] = {}
-    for row in measurements:
-        if not _is_ceiling(row):
-            settings = row["settings"]
-            line = lines.setdefault((row["name"], settings["shape"], settings["dtype"]), {})
-            line.setdefault(settings["direction"], []).append(row)
-    cells = [
-        (f"`{name}`", shape, dtype, *_against_peers(line["forward"]), *_against_peers(line["forward+backward"]))
-        for (name, shape, dtype), line in lines.items()
-    ]
-    header = ("operator", "shape", "dtype", "forward µs", "rate", "peers", "forward + backward µs", "rate", "peers")
-    return (
-        f"What the machine can do at best: {ceilings}. Small tensors stay in its caches and may beat the copy.\n"
-        "A peer's figure is its time over ours in the same run: above 1, ours is faster.\n\n"
-    ) + _table(header, cells)
-
-
-def _is_ceiling(row: Row) -> bool:
-    return row["name"] in ("copy", "matmul")
-
-
-def _against_peers(rows: Sequence[Row]) -> tuple[str, str, str]:
-    """Our time, our rate, and each peer's time over ours."""
-    (ours,) = (row for row in rows if row["implementation"] == "flagdit")
-    peers = [f"{row['implementation']} {row['median'] / ours['median']:.2f}" for row in rows if row is not ours]
-    return _time(ours, 1e6, 0), _rate(ours), ", ".join(peers)
-
-
-def _rate(row: Row) -> str:
-    """Bytes or operations a second."""
-    kind, unit = ("flops", "GFLOP/s") if "flops" in row["work"] else ("bytes", "GB/s")
-    return f"{row['work'][kind] / row['median'] / 1e9:.1f} {unit}"
-
-
-def _time(row: Row, scale: float, digits: int) -> str:
-    """The median with its spread."""
-    return f"{scale * row['median']:.{digits}f} ± {50 * row['iqr'] / row['median']:.0f} %"
-
-
-def _memory(row: Row) -> str:
-    peak = row["extra"].get("peak_memory_bytes")
-    return "" if peak is None else f"{peak / 2**20:.0f} MiB"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
-
-
-TABLES: dict[str, tuple[str, Callable[[Suite], str]]] = {
-    "startup": ("From the command to the picture", _startup),
-    "model": ("A denoising step", _model),
-    "training": ("Training", _training),
-    "operators": ("Operators", _operators),
-}
 
 
 def main() -> int:

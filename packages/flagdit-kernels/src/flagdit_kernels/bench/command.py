@@ -14,7 +14,7 @@ import torch
 from flagdit_kernels.bench.case import Case, Conditions, Suite
 from flagdit_kernels.bench.ceilings import CEILINGS, ceilings
 from flagdit_kernels.bench.explanation import explanation
-from flagdit_kernels.bench.record import Measurement, Refusal, read_suite
+from flagdit_kernels.bench.record import Measurement, Refusal, describe_origin, read_suite
 from flagdit_kernels.bench.runner import DeviceLostError, Runner
 from flagdit_kernels.bench.suites import find_suite, installed_suites
 
@@ -56,7 +56,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(tune(device=device))
         return 0
     try:
-        parts = _parts(options.suite or list(installed_suites()), options.resume)
+        parts = _parts(options, device)
     except ValueError as error:
         print(f"flagdit-bench: {error}", file=sys.stderr)
         return 2
@@ -107,12 +107,14 @@ def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
     )
 
 
-def _parts(wanted: Sequence[str], resumed: Sequence[Path]) -> list[_Part]:
+def _parts(options: argparse.Namespace, device: torch.device) -> list[_Part]:
     """The suites asked for, each with its earlier rows."""
-    found = [find_suite(name) for name in wanted]
+    found = [find_suite(name) for name in options.suite or installed_suites()]
     if not found:
         raise ValueError("no suite is installed: give --suite module:function")
-    earlier = {name: (measurements, refusals) for name, measurements, refusals in map(read_suite, resumed)}
+    origin = describe_origin(device, options.commit)
+    resumed = [read_suite(path, origin) for path in options.resume]
+    earlier = {name: (measurements, refusals) for name, measurements, refusals in resumed}
     if strangers := earlier.keys() - {name for name, _ in found}:
         raise ValueError(f"--resume was given the JSON of {', '.join(sorted(strangers))}, which is not to be run")
     parts = []

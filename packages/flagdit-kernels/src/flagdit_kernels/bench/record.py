@@ -82,8 +82,9 @@ def write_suite(
     refusals: Sequence[Refusal] = (),
     device: torch.device = _CPU,
     commit: str | None = None,
+    quick: bool = False,
 ) -> Path:
-    """Write ``<device>-<date>-<suite>.json``.
+    """Write ``<device>-<date>-<suite>.json``, or ``...-quick.json``.
 
     Args:
         folder: Made if missing.
@@ -93,50 +94,75 @@ def write_suite(
         refusals: Rows without a number.
         device: What was measured.
         commit: What was measured, where git cannot tell.
+        quick: The numbers mean nothing, and are not to be shown.
 
     Returns:
         The file, which was replaced as a whole.
     """
-    machine = describe_machine(device)
-    described = machine.get("accelerator", {}).get("name") or f"{machine['processor']} {machine['cores']} cores"
-    slug = re.sub(r"[^a-z0-9]+", "-", described.lower()).strip("-")
+    origin = describe_origin(device, commit)
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     content = {
-        "device": slug,
+        "device": origin["device"],
         "date": today,
         "suite": suite,
-        "machine": machine | {"load_average_before": round(load_average, 2)},
-        "versions": describe_versions(),
-        "commit": {"id": commit, "changed": False} if commit else describe_commit(),
+        "quick": quick,
+        "machine": origin["machine"] | {"load_average_before": round(load_average, 2)},
+        "versions": origin["versions"],
+        "commit": origin["commit"],
         "measurements": [asdict(measurement) for measurement in measurements],
         "refusals": [asdict(refusal) for refusal in refusals],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{slug}-{today}-{suite}.json"
+    path = folder / f"{origin['device']}-{today}-{suite}{'-quick' if quick else ''}.json"
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     unfinished.replace(path)
     return path
 
 
-def read_suite(path: Path) -> tuple[str, list[Measurement], list[Refusal]]:
-    """Name and rows of a suite that `write_suite` wrote.
+def read_suite(path: Path, origin: Mapping[str, Any]) -> tuple[str, list[Measurement], list[Refusal]]:
+    """Name and rows of a suite that `write_suite` wrote, to go on with.
 
     Args:
         path: The JSON.
+        origin: What `describe_origin` says here and now: rows of something else are not to be mixed with it.
 
     Returns:
         The suite's name, its measurements and its refusals.
 
     Raises:
-        ValueError: It is no such file.
+        ValueError: It is no such file, or was measured elsewhere, with other versions, or at another commit.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows = [Measurement(**row) for row in content["measurements"]]
-        return content["suite"], rows, [Refusal(**row) for row in content.get("refusals", [])]
+        refusals = [Refusal(**row) for row in content["refusals"]]
+        for what in ("device", "versions", "commit"):
+            if content[what] != origin[what]:
+                raise ValueError(f"{path} has another {what}, {content[what]}, than this run, {origin[what]}")
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not the JSON of a suite: {type(error).__name__}: {error}") from error
+    return content["suite"], rows, refusals
+
+
+def describe_origin(device: torch.device, commit: str | None = None) -> dict[str, Any]:
+    """What numbers depend on: a short name of the device, the machine, versions and commit.
+
+    Args:
+        device: What is measured.
+        commit: What is measured, where git cannot tell.
+
+    Returns:
+        ``device``, ``machine``, ``versions`` and ``commit``, ready for JSON.
+    """
+    machine = describe_machine(device)
+    name = machine.get("accelerator", {}).get("name") or f"{machine['processor']} {machine['cores']} cores"
+    return {
+        "device": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
+        "machine": machine,
+        "versions": describe_versions(),
+        "commit": {"id": commit, "changed": False} if commit else describe_commit(),
+    }
 
 
 def describe_machine(device: torch.device = _CPU) -> dict[str, Any]:

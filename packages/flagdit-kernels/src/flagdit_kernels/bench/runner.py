@@ -91,6 +91,7 @@ class Runner:
                 refusals=self.refusals,
                 device=self.conditions.device,
                 commit=self.commit,
+                quick=self.conditions.quick,
             )
 
     def _run_case(self, case: Case) -> None:
