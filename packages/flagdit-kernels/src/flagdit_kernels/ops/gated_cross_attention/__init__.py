@@ -102,6 +102,38 @@ def _backward(
     return dq.contiguous(), dk.contiguous(), dv.contiguous(), dgate
 
 
+@_forward.register_kernel("cuda")
+def _(
+    out: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    gate: Tensor,
+    mask: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: int,
+) -> Tensor:
+    from flagdit_kernels.ops.gated_cross_attention import triton
+
+    return triton.forward(out, q, k, v, gate, mask, cu_seqlens)
+
+
+@_backward.register_kernel("cuda")
+def _(
+    dout: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    gate: Tensor,
+    mask: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    from flagdit_kernels.ops.gated_cross_attention import triton
+
+    return triton.backward(dout, q, k, v, gate, mask, cu_seqlens, max_seqlen)
+
+
 @_forward.register_fake
 def _(
     out: Tensor,
