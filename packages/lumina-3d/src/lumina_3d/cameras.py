@@ -162,6 +162,10 @@ class Camera:
         pose[:3, 3] = scale * pose[:3, 3] + np.asarray(offset)
         return replace(self, pose=_rows(pose))
 
+    def rounded(self, decimals: int = 6) -> "Camera":
+        """The camera with its pose rounded, so that ways of computing it that differ in the last bits give equal ones."""
+        return replace(self, pose=_rows(self.matrix.round(decimals) + 0.0))
+
 
 def orbit(
     num_views: int = 12,

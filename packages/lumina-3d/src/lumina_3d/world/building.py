@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flagdit_core.shapes.vocabulary import COLORS
 from lumina_3d.cameras import Camera
 from lumina_3d.render import render
 from lumina_3d.views import Views
 from lumina_3d.world.geometry import Arrangement, Solid
 from lumina_3d.world.primitives import primitive
 from lumina_3d.world.scene import Scene
-from lumina_3d.world.vocabulary import COLORS
 
 if TYPE_CHECKING:
     import trimesh

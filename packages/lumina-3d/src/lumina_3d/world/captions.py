@@ -1,15 +1,14 @@
 """Say a scene in words."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from flagdit_core.language import Speaker, article
+from flagdit_core.shapes.vocabulary import COLOR_WORDS, SIZE_WORDS
 from lumina_3d.world.scene import Claims, ObjectClaim, Scene
-from lumina_3d.world.vocabulary import COLOR_WORDS, OPENINGS, RELATION_PHRASES, SHAPE_WORDS, SIZE_WORDS
+from lumina_3d.world.vocabulary import OPENINGS, RELATION_PHRASES, SHAPE_WORDS
 
-CANONICAL_PROBABILITY = 0.6
-"""How often a random wording uses the canonical phrase where there are others."""
-PLAIN_OPENING_PROBABILITY = 0.85
+OPENING_PROBABILITY = 0.15
+"""How often a random wording begins with what kind of thing it is about."""
 
 
 def describe(scene: Scene | Claims, generator: np.random.Generator | None = None) -> str:
@@ -24,18 +23,14 @@ def describe(scene: Scene | Claims, generator: np.random.Generator | None = None
         ``parse`` gives the same claims back, whatever the wording.
     """
     claims = scene.claims if isinstance(scene, Scene) else scene
+    speaker = Speaker(generator)
+    opening = [speaker.any_of(OPENINGS)] if speaker.happens(OPENING_PROBABILITY) else []
+    first, *others = (_object(claim, speaker) for claim in claims.objects)
+    relation = [] if claims.relation is None else [speaker.word(RELATION_PHRASES[claims.relation])]
+    return " ".join([*opening, first, *relation, *others])
 
-    def word(words: Sequence[str], canonical: float = CANONICAL_PROBABILITY) -> str:
-        if generator is None or len(words) == 1 or generator.random() < canonical:
-            return words[0]
-        return words[1 + int(generator.integers(len(words) - 1))]
 
-    def noun(claim: ObjectClaim) -> str:
-        size = word(SIZE_WORDS[claim.size]) if claim.size else ""
-        words = " ".join(filter(None, (size, word(COLOR_WORDS[claim.color]), word(SHAPE_WORDS[claim.shape]))))
-        return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
-
-    parts = [word(OPENINGS, PLAIN_OPENING_PROBABILITY), noun(claims.objects[0])]
-    if claims.relation is not None:
-        parts += [word(RELATION_PHRASES[claims.relation]), noun(claims.objects[1])]
-    return " ".join(filter(None, parts))
+def _object(claim: ObjectClaim, speaker: Speaker) -> str:
+    size = [speaker.word(SIZE_WORDS[claim.size])] if claim.size else []
+    noun = " ".join([*size, speaker.word(COLOR_WORDS[claim.color]), speaker.word(SHAPE_WORDS[claim.shape])])
+    return f"{article(noun)} {noun}"

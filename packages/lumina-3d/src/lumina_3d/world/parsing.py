@@ -3,35 +3,19 @@
 Grammar (words in vocabulary.py; case, commas, hyphens and a full stop do not matter)::
 
     sentence = [opening] object [relation object]
-    object   = ("a" | "an" | "one" | "the") [size] color shape
+    object   = ["a" | "an" | "one" | "the"] [size] color shape
 """
 
-import re
-from collections.abc import Iterable, Mapping
-
 from flagdit_core.errors import ConfigError
+from flagdit_core.language import Phrases, plain_words
+from flagdit_core.shapes.phrases import COLOR, SIZE
 from lumina_3d.world.scene import Claims, ObjectClaim
-from lumina_3d.world.vocabulary import COLOR_WORDS, OPENINGS, RELATION_PHRASES, SHAPE_WORDS, SIZE_WORDS
+from lumina_3d.world.vocabulary import OPENINGS, RELATION_PHRASES, SHAPE_WORDS
 
-_Table = tuple[re.Pattern[str], dict[str, str]]
-
-
-def _plain(text: str) -> str:
-    """Lower case, without marks, single spaces."""
-    return " ".join(re.sub(r"[,.;:\-]", " ", text.lower()).split())
-
-
-def _table(words: Mapping[str, Iterable[str]]) -> _Table:
-    """A pattern that matches the longest phrase of all, and what each phrase means."""
-    meanings = {_plain(phrase): meaning for meaning, phrases in words.items() for phrase in phrases if phrase}
-    longest_first = sorted(meanings, key=len, reverse=True)
-    return re.compile(rf"(?:{'|'.join(map(re.escape, longest_first))})(?: |$)"), meanings
-
-
-_OPENING = _table({"opening": OPENINGS})
-_ARTICLE = _table({"article": ("a", "an", "one", "the")})
-_SIZE, _COLOR, _SHAPE = _table(SIZE_WORDS), _table(COLOR_WORDS), _table(SHAPE_WORDS)
-_RELATION = _table(RELATION_PHRASES)
+_OPENING = Phrases({"opening": map(plain_words, OPENINGS)})
+_ARTICLE = Phrases({"article": ("a", "an", "one", "the")})
+_SHAPE = Phrases(SHAPE_WORDS)
+_RELATION = Phrases(RELATION_PHRASES)
 
 
 def parse(caption: str) -> Claims:
@@ -50,34 +34,29 @@ def parse(caption: str) -> Claims:
         >>> parse("a huge violet ball next to a red box").objects[0]
         ObjectClaim(shape='sphere', color='purple', size='large')
     """
-    rest = _plain(caption)
-
-    def take(table: _Table) -> str | None:
-        """Step over a phrase of the table and return its meaning, or None where none stands here."""
-        nonlocal rest
-        pattern, meanings = table
-        match = pattern.match(rest)
-        if match is None:
-            return None
-        rest = rest[match.end() :]
-        return meanings[match.group().strip()]
-
-    def read_object() -> ObjectClaim:
-        take(_ARTICLE)
-        size, color = take(_SIZE), take(_COLOR)
-        shape = take(_SHAPE)
-        if color is None or shape is None:
-            raise _error(caption, "expected a colour" if color is None else "expected a shape", rest)
-        return ObjectClaim(shape=shape, color=color, size=size)
-
-    take(_OPENING)
-    objects = [read_object()]
-    relation = take(_RELATION)
+    _, rest = _OPENING.take(plain_words(caption))
+    item, rest = _read_object(caption, rest)
+    objects = [item]
+    relation, rest = _RELATION.take(rest)
     if relation is not None:
-        objects.append(read_object())
+        item, rest = _read_object(caption, rest)
+        objects.append(item)
     if rest:
         raise _error(caption, "expected a relation or the end", rest)
     return Claims(objects=tuple(objects), relation=relation)
+
+
+def _read_object(caption: str, rest: str) -> tuple[ObjectClaim, str]:
+    """The object that the rest of a caption begins with, and what follows it."""
+    _, rest = _ARTICLE.take(rest)
+    size, rest = SIZE.take(rest)
+    color, rest = COLOR.take(rest)
+    if color is None:
+        raise _error(caption, "expected a colour" if size else "expected a size or colour", rest)
+    shape, rest = _SHAPE.take(rest)
+    if shape is None:
+        raise _error(caption, "expected a shape", rest)
+    return ObjectClaim(shape=shape, color=color, size=size), rest
 
 
 def _error(caption: str, problem: str, rest: str) -> ConfigError:

@@ -6,9 +6,10 @@ from typing import Literal
 import numpy as np
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.shapes.vocabulary import COLORS
 from lumina_3d.world.scene import CATEGORIES, Claims, ObjectClaim, Scene, SceneObject
 from lumina_3d.world.splits import is_held_out
-from lumina_3d.world.vocabulary import COLORS, RELATIONS, SHAPES, SIZES, SUPPORTS
+from lumina_3d.world.vocabulary import RELATIONS, SHAPES, SIZES, SUPPORTS
 
 Split = Literal["train", "held_out", "any"]
 

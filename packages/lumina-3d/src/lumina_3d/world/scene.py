@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from flagdit_core.errors import ConfigError
-from lumina_3d.world.vocabulary import COLORS, RELATIONS, SHAPES, SIZES, SUPPORTS
+from flagdit_core.shapes.vocabulary import COLORS
+from lumina_3d.world.vocabulary import RELATIONS, SHAPES, SIZES, SUPPORTS
 
 CATEGORIES: tuple[str, ...] = ("one object", "one on another", "side by side")
 

@@ -1,0 +1,118 @@
+"""Is a mesh what a sentence says? Its volume is compared with that of the world's own solids, its colours with their names.
+
+A mesh may be of any size, stand anywhere and be turned about the up axis: both are brought to one measure first.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from flagdit_core.world import Check, Verdict
+from lumina_3d.world.building import solid_mesh
+from lumina_3d.world.fitting import fit
+from lumina_3d.world.geometry import Arrangement, turning
+from lumina_3d.world.parsing import parse
+from lumina_3d.world.scene import Claims
+from lumina_3d.world.segmentation import UNCLEAR, color_names
+
+if TYPE_CHECKING:
+    import trimesh
+
+Floats = npt.NDArray[np.float64]
+
+LEAST_IOU = 0.75
+"""A mesh is what it resembles most if its volume's intersection over union with that is at least this."""
+TURNS = tuple(np.arange(0.0, 360.0, 15.0).tolist())
+
+_POINTS = 12_000
+_MARGIN = 0.02
+_NEAR = 1.15
+
+
+def volume_iou(mesh: "trimesh.Trimesh", arrangement: Arrangement) -> float:
+    """Intersection over union of the volumes of a mesh and an arrangement, both moved and scaled into one box.
+
+    Args:
+        mesh: Watertight.
+        arrangement: What to compare with, its ``turn`` included.
+
+    Returns:
+        From 0 to 1, estimated from 12 000 points.
+    """
+    points, inside = _sampled(mesh)
+    return _iou(inside, _expected(points, arrangement))
+
+
+def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
+    """Compare a mesh with what a caption asserts.
+
+    Args:
+        mesh: Watertight, with vertex colours, +Y up.
+        caption: A sentence of the world's language, or its claims.
+
+    Returns:
+        Checks of kinds "mesh shape", "mesh relation" and "mesh color". Sizes are free.
+
+    Raises:
+        ConfigError: If the caption is not of the language.
+    """
+    claims = parse(caption) if isinstance(caption, str) else caption
+    points, inside = _sampled(mesh)
+    found = fit(claims, lambda arrangement: _iou(inside, _expected(points, arrangement)), turns=TURNS)
+    clear = _iou(inside, _expected(points, found)) >= LEAST_IOU
+    checks = []
+    colors = _colors(mesh, found)
+    for number, claim in enumerate(claims.objects):
+        checks.append(_check("mesh shape", claim.shape, found.shapes[number] if clear else UNCLEAR))
+        checks.append(_check("mesh color", claim.color, colors[number]))
+    if claims.relation is not None:
+        checks.append(_check("mesh relation", claims.relation, str(found.relation) if clear else UNCLEAR))
+    return Verdict(checks=tuple(checks))
+
+
+def _sampled(mesh: "trimesh.Trimesh") -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Points (P, 3) of the unit box, evenly spread, and whether they are in the mesh once it is fitted into that box."""
+    from scipy.stats import qmc
+
+    points = (qmc.Halton(3, scramble=False).random(_POINTS) - 0.5) * (1 + _MARGIN)
+    low, high = np.asarray(mesh.bounds)
+    return points, mesh.ray.contains_points(points * (high - low).max() + (low + high) / 2)
+
+
+def _expected(points: Floats, arrangement: Arrangement) -> npt.NDArray[np.bool_]:
+    """Whether points of the unit box are in the arrangement, fitted into it as the mesh is."""
+    low, high = _bounds(arrangement)
+    return arrangement.contains(points * (high - low).max() + (low + high) / 2)
+
+
+@lru_cache(maxsize=4096)
+def _bounds(arrangement: Arrangement) -> tuple[Floats, Floats]:
+    """The corners (3,) of the box around an arrangement, ``turn`` included."""
+    vertices = np.concatenate([solid_mesh(solid).vertices for solid in arrangement.solids])
+    turned = vertices @ turning(arrangement.turn).T
+    return turned.min(axis=0), turned.max(axis=0)
+
+
+def _iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 0.0
+
+
+def _colors(mesh: "trimesh.Trimesh", arrangement: Arrangement) -> list[str]:
+    """The name that most vertices near each solid's surface, and near no other's, have."""
+    (low, high), (mesh_low, mesh_high) = _bounds(arrangement), np.asarray(mesh.bounds)
+    scale = (high - low).max() / (mesh_high - mesh_low).max()
+    points = (np.asarray(mesh.vertices) - (mesh_low + mesh_high) / 2) * scale + (low + high) / 2
+    points = points @ turning(arrangement.turn)
+    near = np.stack([replace(solid, radius=_NEAR * solid.radius).contains(points) for solid in arrangement.solids])
+    alone = near & (near.sum(axis=0) == 1)
+    names = color_names(np.asarray(mesh.visual.vertex_colors)[:, :3])
+    return [Counter(names[where].tolist()).most_common(1)[0][0] if where.any() else UNCLEAR for where in alone]
+
+
+def _check(kind: str, expected: str, found: str) -> Check:
+    return Check(kind=kind, expected=expected, found=found, passed=found == expected)

@@ -1,0 +1,54 @@
+"""The object world as evaluation sees it: prompts held out of training, and verdicts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.world import Prompt, Verdict
+from lumina_3d.views import Object3D, Views
+from lumina_3d.world.captions import describe
+from lumina_3d.world.mesh_verifier import verify_mesh
+from lumina_3d.world.sampling import Split, sample_scene
+from lumina_3d.world.scene import CATEGORIES
+from lumina_3d.world.verifier import verify
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectWorld:
+    """An endless source of prompts that the verifiers can judge; a ``flagdit_core.world.World``.
+
+    Attributes:
+        split: Where the prompts come from; "held_out" has none that occurs in training.
+    """
+
+    split: Split = "held_out"
+
+    def prompts(self, count: int, *, seed: int) -> list[Prompt]:
+        """Prompts in random wording, with one object, one on another and two side by side in turn.
+
+        Args:
+            count: How many.
+            seed: Same seed, same prompts; fewer are the beginning of more.
+
+        Returns:
+            ``count`` prompts, each with its category out of ``CATEGORIES``.
+
+        Raises:
+            ConfigError: If count is negative.
+        """
+        if count < 0:
+            raise ConfigError(f"expected a count of 0 or more, got {count}")
+        generator = np.random.default_rng(seed)
+        prompts = []
+        for number in range(count):
+            scene = sample_scene(generator, category=CATEGORIES[number % len(CATEGORIES)], split=self.split)
+            prompts.append(Prompt(text=describe(scene, generator), category=scene.claims.category))
+        return prompts
+
+    def verify(self, artifact: Views | Object3D, prompt: str) -> Verdict:
+        """Compare views, or an object's views and its mesh, with what a prompt asserts."""
+        if isinstance(artifact, Views):
+            return verify(artifact, prompt)
+        from_views, from_mesh = verify(artifact.views, prompt), verify_mesh(artifact.mesh, prompt)
+        return Verdict(checks=(*from_views.checks, *from_mesh.checks))

@@ -1,0 +1,53 @@
+"""How an arrangement looks: the share of each pixel that each of its objects covers."""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from lumina_3d.cameras import Camera
+from lumina_3d.render import render
+from lumina_3d.world.building import solid_mesh
+from lumina_3d.world.geometry import Arrangement, Solid, turning
+
+
+Floats = npt.NDArray[np.float32]
+
+
+def template(arrangement: Arrangement, cameras: tuple[Camera, ...], width: int, height: int) -> Floats:
+    """The coverage of each object, those in front hiding those behind.
+
+    Args:
+        arrangement: One or two objects.
+        cameras: Where from.
+        width: Of the views, in pixels.
+        height: Of the views, in pixels.
+
+    Returns:
+        Coverage (objects, views, height, width), float32, 0-1.
+    """
+    solids = arrangement.solids
+    alone = [silhouettes(solid, arrangement.turn, cameras, width, height).astype(np.float32) / 255 for solid in solids]
+    if len(solids) == 1:
+        return alone[0][None]
+    centres = np.array([solid.centre for solid in solids]) @ turning(arrangement.turn).T
+    positions = np.stack([camera.position for camera in cameras])
+    distances = np.linalg.norm(positions[:, None] - centres, axis=-1)
+    first_in_front = (distances[:, 0] < distances[:, 1])[:, None, None]
+    first, second = alone
+    return np.stack(
+        [np.where(first_in_front, first, first * (1 - second)), np.where(first_in_front, second * (1 - first), second)]
+    )
+
+
+@lru_cache(maxsize=2048)
+def silhouettes(
+    solid: Solid, turn: float, cameras: tuple[Camera, ...], width: int, height: int
+) -> npt.NDArray[np.uint8]:
+    """A solid's coverage alone (N, H, W), 0-255; do not write to it."""
+    mesh = solid_mesh(solid)
+    motion = np.eye(4)
+    motion[:3, :3] = turning(turn)
+    mesh.apply_transform(motion).visual.face_colors = (255, 255, 255, 255)
+    views = render(mesh, cameras, width=width, height=height, light=None, background=(0, 0, 0), supersampling=3)
+    return np.ascontiguousarray(views.images[..., 0])
