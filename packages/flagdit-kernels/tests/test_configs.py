@@ -84,8 +84,9 @@ def test_cache_file_names_what_it_depends_on(monkeypatch, tmp_path):
 
 def test_tuned_rows_replace_the_table():
     """The tuner's row is used for its width; other widths and kernels keep the table's."""
-    write(json.dumps({KERNEL: {"1536": {"ROWS": 7, "num_warps": 2}}}))
-    assert find_config(KERNEL, 1536, torch.bfloat16, CPU) == {"ROWS": 7, "num_warps": 2}
+    row = {**CONFIGS["sm_80"][KERNEL][2048], "ROWS": 7}
+    write(json.dumps({KERNEL: {"1536": row}}))
+    assert find_config(KERNEL, 1536, torch.bfloat16, CPU) == row
     assert find_config(KERNEL, 1024, torch.bfloat16, CPU) == CONFIGS["sm_80"][KERNEL][1024]
     assert find_config(KERNEL, 2048, torch.bfloat16, CPU) == CONFIGS["sm_80"][KERNEL][2048]
     assert find_config("swiglu.forward", 512, torch.bfloat16, CPU) == CONFIGS["sm_80"]["swiglu.forward"][512]

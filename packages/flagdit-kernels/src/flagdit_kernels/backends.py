@@ -13,13 +13,24 @@ Backend = Literal["auto", "reference", "triton"]
 # Every operator, and whether its folder holds a Triton version.
 OPERATORS: dict[str, bool] = {
     "rms_norm_modulate": True,
-    "layer_norm_modulate": False,
-    "gated_residual": False,
-    "gated_residual_rms_norm_modulate": False,
+    "layer_norm_modulate": True,
+    "gated_residual": True,
+    "gated_residual_rms_norm_modulate": True,
     "qk_norm_rope": True,
     "swiglu": True,
     "attention": False,
     "gated_cross_attention": False,
+}
+
+# The head dimensions that attention runs in Triton, each as two slabs of powers of two (or one), without padding.
+HEAD_SLABS: dict[int, tuple[int, int]] = {
+    16: (16, 0),
+    32: (32, 0),
+    48: (32, 16),
+    64: (64, 0),
+    80: (64, 16),
+    96: (64, 32),
+    128: (128, 0),
 }
 
 _TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)

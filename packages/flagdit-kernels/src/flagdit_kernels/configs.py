@@ -23,6 +23,7 @@ import torch
 
 Config = Mapping[str, int]
 Rows = Mapping[int, Config]
+Shapes = dict[int, tuple[int, int, int]]
 
 
 def config(**constants: int) -> Config:
@@ -30,39 +31,120 @@ def config(**constants: int) -> Config:
     return MappingProxyType(constants)
 
 
-def _whole_rows(**constants: int) -> Rows:
-    """A kernel whose program holds whole rows: a warp for each 512 values."""
-    return {width: config(**constants, num_warps=max(width // 512, 1)) for width in (512, 1024, 2048, 4096, 8192)}
-
-
-# Kernels bound by memory have the same rows on every architecture.
-_POINTWISE: dict[str, Rows] = {
-    "rms_norm_modulate.forward": _whole_rows(ROWS=4),
-    "rms_norm_modulate.backward": _whole_rows(MIN_ROWS=32, MAX_TILES=512),
-    "qk_norm_rope.forward": _whole_rows(),
-    "qk_norm_rope.backward": _whole_rows(MIN_ROWS=16, MAX_TILES=512),
-    "swiglu.forward": {512: config(BLOCK_L=4, BLOCK_F=512, num_warps=4)},
-    "swiglu.backward": {512: config(BLOCK_L=4, BLOCK_F=512, num_warps=4)},
+# Kernels that walk tiles of rows (see `triton_rows`), by how many registers they need.
+_ROW_KERNELS = {
+    "rms_norm_modulate.forward": "light",
+    "rms_norm_modulate.backward": "medium",
+    "layer_norm_modulate.forward": "light",
+    "layer_norm_modulate.backward": "medium",
+    "gated_residual.forward": "medium",
+    "gated_residual.backward": "medium",
+    "gated_residual_rms_norm_modulate.forward": "medium",
+    "gated_residual_rms_norm_modulate.backward": "heavy",
+    "qk_norm_rope.forward": "light",
+    "qk_norm_rope.backward": "medium",
 }
+# Width: rows at a time, programs a processor, warps. A processor has 48 to 64 KiB of rows on their way.
+_NVIDIA_SHAPES: dict[str, Shapes] = {
+    "light": {512: (4, 8, 2), 1024: (2, 8, 2), 2048: (2, 4, 4), 4096: (2, 2, 8)},
+    "medium": {512: (2, 8, 2), 1024: (2, 4, 4), 2048: (2, 2, 8), 4096: (1, 2, 8)},
+    "heavy": {512: (1, 8, 2), 1024: (1, 4, 4), 2048: (1, 2, 8), 4096: (1, 1, 16)},
+}
+# A warp of 64 lanes takes 512 values by loads of 16 bytes, so a row of 2048 has no work for 8.
+_AMD_SHAPES: dict[str, Shapes] = {
+    "light": {512: (4, 8, 1), 1024: (2, 8, 2), 2048: (2, 4, 4), 4096: (2, 2, 8)},
+    "medium": {512: (2, 8, 1), 1024: (1, 8, 2), 2048: (1, 4, 4), 4096: (1, 2, 8)},
+    "heavy": {512: (1, 8, 1), 1024: (1, 8, 2), 2048: (1, 4, 4), 4096: (1, 2, 8)},
+}
+
+
+def _row_config(rows: int, num_stages: int, programs: int, num_warps: int) -> Config:
+    return config(ROWS=rows, NUM_STAGES=num_stages, PROGRAMS=programs, num_warps=num_warps)
+
+
+def _row_kernels(num_stages: int, shapes: dict[str, Shapes]) -> dict[str, Rows]:
+    """All kernels that walk rows; wider than 4096 nothing is fetched ahead, so that shared memory always suffices."""
+    return {
+        kernel: {width: _row_config(rows, num_stages, *rest) for width, (rows, *rest) in shapes[weight].items()}
+        | {8192: _row_config(1, 1, 2, 16)}
+        for kernel, weight in _ROW_KERNELS.items()
+    }
+
+
+_SWIGLU: dict[str, Rows] = {
+    f"swiglu.{direction}": {512: config(BLOCK_L=2, BLOCK_F=1024, num_warps=4)} for direction in ("forward", "backward")
+}
+
+# Attention to a text, by head dimension: queries and keys at a time, warps, stages. On Hopper a forward program stays
+# within 128 registers, so that a processor holds two and one loads while the other multiplies.
+_TEXT_BLOCKS: dict[str, dict[str, dict[int, tuple[int, int, int, int]]]] = {
+    "sm_90": {
+        "forward": {48: (128, 64, 8, 2), 96: (128, 32, 8, 3), 128: (128, 32, 8, 3)},
+        "backward_dq": {48: (128, 64, 8, 2), 96: (128, 64, 8, 2), 128: (128, 64, 8, 2)},
+        "backward_dkdv": {48: (64, 128, 8, 2), 96: (64, 128, 8, 2), 128: (32, 128, 8, 2)},
+    },
+    "sm_80": {
+        "forward": {48: (128, 64, 8, 2), 96: (128, 64, 8, 2), 128: (128, 64, 8, 2)},
+        "backward_dq": {48: (128, 32, 8, 2), 96: (128, 32, 8, 2), 128: (128, 32, 8, 2)},
+        "backward_dkdv": {48: (32, 64, 4, 2), 96: (16, 64, 4, 2), 128: (16, 64, 4, 2)},
+    },
+    "gfx942": {
+        "forward": {48: (128, 32, 4, 2), 96: (64, 32, 4, 2), 128: (64, 32, 4, 2)},
+        "backward_dq": {48: (64, 32, 4, 2), 96: (64, 32, 4, 2), 128: (64, 32, 4, 2)},
+        "backward_dkdv": {48: (32, 64, 4, 2), 96: (32, 64, 4, 2), 128: (32, 64, 4, 2)},
+    },
+}
+_TEXT_FLOAT32 = {"forward": (32, 32, 4, 2), "backward_dq": (32, 16, 4, 2), "backward_dkdv": (16, 32, 4, 2)}
+
+
+def _text_config(direction: str, block_m: int, block_n: int, num_warps: int, num_stages: int) -> Config:
+    shares = {"MIN_PROGRAMS": 1056, "MIN_QUERIES": 1024} if direction == "backward_dkdv" else {}
+    return config(BLOCK_M=block_m, BLOCK_N=block_n, **shares, num_warps=num_warps, num_stages=num_stages)
+
+
+def _text_kernels(architecture: str) -> dict[str, Rows]:
+    """The kernels of gated_cross_attention; in float32, which has no matrix units, with small blocks."""
+    kernels = {}
+    for direction, rows in _TEXT_BLOCKS[architecture].items():
+        kernel, float32 = f"gated_cross_attention.{direction}", _TEXT_FLOAT32[direction]
+        kernels[kernel] = {width: _text_config(direction, *blocks) for width, blocks in rows.items()}
+        kernels[f"{kernel}.float32"] = {width: _text_config(direction, *float32) for width in rows}
+    return kernels
+
 
 CONFIGS: dict[str, dict[str, Rows]] = {
-    "sm_90": {**_POINTWISE},
-    "sm_80": {**_POINTWISE},
-    "gfx942": {**_POINTWISE},
+    "sm_90": {**_row_kernels(3, _NVIDIA_SHAPES), **_SWIGLU, **_text_kernels("sm_90")},
+    "sm_80": {**_row_kernels(2, _NVIDIA_SHAPES), **_SWIGLU, **_text_kernels("sm_80")},
+    "gfx942": {**_row_kernels(2, _AMD_SHAPES), **_SWIGLU, **_text_kernels("gfx942")},
 }
 
+# Held by a processor and fetching ahead, or many and short.
+_ROW_CANDIDATES = {
+    "forward": ((1, 3, 2, 8), (2, 3, 2, 8), (2, 4, 2, 8), (2, 3, 4, 4), (4, 3, 2, 8), (1, 1, 64, 4), (2, 1, 64, 8)),
+    "backward": ((1, 3, 2, 8), (2, 3, 2, 8), (1, 4, 2, 8), (1, 3, 4, 4), (1, 3, 1, 16), (2, 3, 1, 16), (1, 1, 4, 8)),
+}
+_TEXT_CANDIDATES = {
+    "forward": ((128, 32, 8, 3), (128, 64, 8, 2), (128, 64, 8, 3), (64, 64, 4, 2), (64, 32, 4, 3)),
+    "backward_dq": ((128, 64, 8, 2), (128, 32, 8, 2), (128, 32, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2)),
+    "backward_dkdv": ((32, 128, 8, 2), (64, 128, 8, 2), (64, 64, 8, 2), (32, 64, 4, 2), (16, 64, 4, 2)),
+}
 # What the tuner may try for a kernel, beside its row.
 CANDIDATES: dict[str, tuple[Config, ...]] = {
-    "rms_norm_modulate.forward": tuple(config(ROWS=r, num_warps=w) for r in (1, 4, 8) for w in (4, 8)),
-    "rms_norm_modulate.backward": tuple(
-        config(MIN_ROWS=32, MAX_TILES=tiles, num_warps=w) for tiles in (264, 512, 1056) for w in (4, 8)
-    ),
-    "qk_norm_rope.forward": tuple(config(num_warps=w) for w in (4, 8, 16)),
-    "qk_norm_rope.backward": tuple(
-        config(MIN_ROWS=16, MAX_TILES=tiles, num_warps=w) for tiles in (264, 512, 1056) for w in (4, 8)
-    ),
-    "swiglu.forward": tuple(config(BLOCK_L=b, BLOCK_F=f, num_warps=4) for b in (1, 4) for f in (512, 1024)),
-    "swiglu.backward": tuple(config(BLOCK_L=b, BLOCK_F=f, num_warps=4) for b in (1, 4) for f in (512, 1024)),
+    **{
+        kernel: tuple(_row_config(*candidate) for candidate in _ROW_CANDIDATES[kernel.rpartition(".")[2]])
+        for kernel in _ROW_KERNELS
+    },
+    **{
+        kernel: tuple(
+            config(BLOCK_L=rows, BLOCK_F=columns, num_warps=num_warps)
+            for rows, columns, num_warps in ((1, 1024, 4), (2, 1024, 4), (4, 512, 4), (4, 1024, 8), (1, 2048, 4))
+        )
+        for kernel in _SWIGLU
+    },
+    **{
+        f"gated_cross_attention.{direction}": tuple(_text_config(direction, *candidate) for candidate in candidates)
+        for direction, candidates in _TEXT_CANDIDATES.items()
+    },
 }
 
 
@@ -88,6 +170,11 @@ def find_config(kernel: str, width: int, dtype: torch.dtype, device: torch.devic
     table = CONFIGS[architecture(device)]
     name = f"{kernel}.float32" if dtype == torch.float32 and f"{kernel}.float32" in table else kernel
     rows = {**table[name], **_tuned(device).get(name, {})}
+    return nearest(rows, width)
+
+
+def nearest(rows: Rows, width: int) -> Config:
+    """The row of a width or of the next larger one, the widest where none is larger."""
     return rows[min((w for w in rows if w >= width), default=max(rows))]
 
 

@@ -15,28 +15,31 @@ def max_tiles(num_tokens: int, num_segments: int, rows_per_tile: int) -> int:
     return num_tokens // rows_per_tile + num_segments
 
 
-@triton.jit
-def locate_tile(CU_SEQLENS, tile, num_segments, rows_per_tile, BLOCK_B: tl.constexpr):
-    """The segment of a tile, its first row, and the row after its last; no rows past the last tile."""
-    index = tl.arange(0, BLOCK_B)
-    begin = tl.load(CU_SEQLENS + index, mask=index < num_segments, other=0)
-    end = tl.load(CU_SEQLENS + index + 1, mask=index < num_segments, other=0)
-    tiles = (end - begin + rows_per_tile - 1) // rows_per_tile
-    tiles_up_to = tl.cumsum(tiles, 0)
-    segment = tl.sum((tiles_up_to <= tile).to(tl.int32), 0)
-    here = index == segment
-    first_tile = tl.sum(tl.where(here, tiles_up_to - tiles, 0), 0)
-    start = tl.sum(tl.where(here, begin, 0), 0) + (tile - first_tile) * rows_per_tile
-    stop = tl.minimum(start + rows_per_tile, tl.sum(tl.where(here, end, 0), 0))
-    return segment, start, stop
+def search_steps(num_segments: int) -> int:
+    """Halvings that `find_tile` needs: none for one segment."""
+    return max(num_segments - 1, 0).bit_length()
 
 
 @triton.jit
-def tiles_of_segment(CU_SEQLENS, segment, num_segments, rows_per_tile, BLOCK_B: tl.constexpr):
-    """The first tile of a segment, and the tile after its last."""
-    index = tl.arange(0, BLOCK_B)
-    begin = tl.load(CU_SEQLENS + index, mask=index < num_segments, other=0)
-    end = tl.load(CU_SEQLENS + index + 1, mask=index < num_segments, other=0)
-    tiles = (end - begin + rows_per_tile - 1) // rows_per_tile
-    first = tl.sum(tl.where(index < segment, tiles, 0), 0)
-    return first, first + tl.sum(tl.where(index == segment, tiles, 0), 0)
+def find_tile(CU_SEQLENS, tile, num_segments, num_steps, rows_per_tile):
+    """The segment that owns a tile, its first row and end, and the tile's first row, which may lie past the end.
+
+    Segment b owns the tiles from ``cu_seqlens[b] // rows_per_tile + b`` on, which are enough for it and `max_tiles` in
+    all: the owner is found by bisection over ``cu_seqlens`` alone, for any number of segments. The search is a loop of
+    known length, since warp specialisation in Triton 3.6 fails beside a ``while``.
+    """
+    segment = tile * 0
+    for step in range(num_steps):
+        middle = tl.minimum(segment + (1 << (num_steps - 1 - step)), num_segments)
+        segment = tl.where(tl.load(CU_SEQLENS + middle) // rows_per_tile + middle <= tile, middle, segment)
+    begin = tl.load(CU_SEQLENS + segment)
+    end = tl.load(CU_SEQLENS + segment + 1)
+    return segment, begin, end, begin + (tile - begin // rows_per_tile - segment) * rows_per_tile
+
+
+@triton.jit
+def tiles_of_segment(CU_SEQLENS, segment, rows_per_tile):
+    """The first tile of a segment, and the one after its last that has rows."""
+    begin = tl.load(CU_SEQLENS + segment)
+    first = begin // rows_per_tile + segment
+    return first, first + (tl.load(CU_SEQLENS + segment + 1) - begin + rows_per_tile - 1) // rows_per_tile

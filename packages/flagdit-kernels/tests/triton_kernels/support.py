@@ -5,6 +5,8 @@ import os
 import torch
 from torch import Tensor
 
+from flagdit_kernels.configs import config
+
 from ..cases import LAYOUTS, Layout
 from ..tolerances import assert_close
 
@@ -13,12 +15,25 @@ DEVICE = "cpu" if INTERPRETED else "cuda"
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 TILED_LAYOUTS = LAYOUTS | {"several tiles": Layout(lengths=(33, 0, 70, 1))}
 
+ROW_LAYOUTS = TILED_LAYOUTS | {"no tokens": Layout(lengths=(0, 0))}
+# For kernels that walk rows: blocks of two rows, the last of a tile not full, and more tiles than segments.
+FEW_ROWS = config(ROWS=2, NUM_STAGES=2, PROGRAMS=7, num_warps=4)
+
 
 def draw(*shape: int, dtype: torch.dtype, seed: int, padding: int = 3) -> Tensor:
     """Normal values, rows further apart than they are wide."""
     generator = torch.Generator().manual_seed(seed)
     wide = torch.randn(*shape[:-1], shape[-1] + padding, generator=generator)
     return wide.to(DEVICE, dtype)[..., : shape[-1]]
+
+
+def rows_past_two_to_the_31(width: int) -> Tensor:
+    """Three rows in bfloat16, the last of which begins at element 2**31; the memory between them is only virtual."""
+    stride = 2**30
+    x = torch.empty(2 * stride + width, dtype=torch.bfloat16, device=DEVICE).as_strided((3, width), (stride, 1))
+    for row in range(3):
+        x[row] = torch.arange(width) + row
+    return x
 
 
 def exactly(value: Tensor) -> Tensor:

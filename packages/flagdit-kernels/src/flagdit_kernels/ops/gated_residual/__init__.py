@@ -55,6 +55,20 @@ def _backward(dout: Tensor, y: Tensor, gate: Tensor, cu_seqlens: Tensor, max_seq
     return dy.contiguous(), dgate
 
 
+@_forward.register_kernel("cuda")
+def _(x: Tensor, y: Tensor, gate: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
+    from flagdit_kernels.ops.gated_residual import triton
+
+    return triton.forward(x, y, gate, cu_seqlens, max_seqlen)
+
+
+@_backward.register_kernel("cuda")
+def _(dout: Tensor, y: Tensor, gate: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> tuple[Tensor, Tensor]:
+    from flagdit_kernels.ops.gated_residual import triton
+
+    return triton.backward(dout, y, gate, cu_seqlens, max_seqlen)
+
+
 @_forward.register_fake
 def _(x: Tensor, y: Tensor, gate: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
     return x.new_empty(x.shape)

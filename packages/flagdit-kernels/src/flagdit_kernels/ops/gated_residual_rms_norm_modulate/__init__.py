@@ -98,6 +98,41 @@ def _backward(
     return dx.contiguous(), dy.contiguous(), dgate, dweight, dshift, dscale
 
 
+@_forward.register_kernel("cuda")
+def _(
+    x: Tensor,
+    y: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    shift: Tensor,
+    scale: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: int,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    from flagdit_kernels.ops.gated_residual_rms_norm_modulate import triton
+
+    return triton.forward(x, y, gate, weight, shift, scale, cu_seqlens, max_seqlen, eps)
+
+
+@_backward.register_kernel("cuda")
+def _(
+    dresidual: Tensor,
+    dnormed: Tensor,
+    residual: Tensor,
+    y: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from flagdit_kernels.ops.gated_residual_rms_norm_modulate import triton
+
+    return triton.backward(dresidual, dnormed, residual, y, gate, weight, scale, cu_seqlens, max_seqlen, eps)
+
+
 @_forward.register_fake
 def _(
     x: Tensor,

@@ -65,6 +65,22 @@ def _backward(
     return dx.contiguous(), dshift, dscale
 
 
+@_forward.register_kernel("cuda")
+def _(x: Tensor, shift: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float) -> Tensor:
+    from flagdit_kernels.ops.layer_norm_modulate import triton
+
+    return triton.forward(x, shift, scale, cu_seqlens, max_seqlen, eps)
+
+
+@_backward.register_kernel("cuda")
+def _(
+    dout: Tensor, x: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    from flagdit_kernels.ops.layer_norm_modulate import triton
+
+    return triton.backward(dout, x, scale, cu_seqlens, max_seqlen, eps)
+
+
 @_forward.register_fake
 def _(x: Tensor, shift: Tensor, scale: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float) -> Tensor:
     return x.new_empty(x.shape)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from flagdit_kernels.backends import Backend, resolve
@@ -24,7 +25,7 @@ def qk_norm_rope(
     eps: float = 1e-5,
     backend: Backend = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``RoPE(norm(q))``, ``RoPE(norm(k))`` and v, with heads split.
+    """Return ``RoPE(norm(q))``, ``RoPE(norm(k))`` and v, with heads split; v is a view of qkv unless gradients flow.
 
     The norm runs over the full width of all heads, before they are split: LayerNorm where weight and bias are given,
     RMSNorm where only the weight is, none where neither is (KQ-norm of Flag-DiT, arXiv 2405.05945, section 2). The
@@ -62,8 +63,13 @@ def qk_norm_rope(
         (torch.Size([5, 2, 4]), torch.Size([5, 1, 4]))
     """
     _check(qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads)
-    run = _forward if resolve("qk_norm_rope", backend, qkv) == "triton" else reference.forward
-    return run(qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads, eps)
+    inputs = (qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads, eps)
+    if resolve("qk_norm_rope", backend, qkv) == "reference":
+        return reference.forward(*inputs)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs[:5]):
+        return _forward(*inputs)
+    v = qkv[:, (num_heads + num_kv_heads) * 2 * cos.shape[1] :]
+    return *_forward_inference(*inputs), rearrange(v, "l (g h) -> l g h", g=num_kv_heads)
 
 
 def _check(
@@ -108,6 +114,23 @@ def _forward(
     return q.contiguous(), k.contiguous(), v.clone(memory_format=torch.contiguous_format)  # an output may not be a view
 
 
+@torch.library.custom_op("flagdit::qk_norm_rope_inference", mutates_args=())
+def _forward_inference(
+    qkv: Tensor,
+    q_weight: Tensor | None,
+    q_bias: Tensor | None,
+    k_weight: Tensor | None,
+    k_bias: Tensor | None,
+    cos: Tensor,
+    sin: Tensor,
+    num_heads: int,
+    num_kv_heads: int,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    q, k, _ = reference.forward(qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads, eps)
+    return q.contiguous(), k.contiguous()
+
+
 @torch.library.custom_op("flagdit::qk_norm_rope_backward", mutates_args=())
 def _backward(
     dq: Tensor,
@@ -139,6 +162,26 @@ def _(
     num_kv_heads: int,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    from flagdit_kernels.ops.qk_norm_rope import triton
+
+    v = qkv.new_empty(qkv.shape[0], num_kv_heads, 2 * cos.shape[1])
+    inputs = (qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads, eps)
+    return *triton.forward(*inputs, out_v=v), v
+
+
+@_forward_inference.register_kernel("cuda")
+def _(
+    qkv: Tensor,
+    q_weight: Tensor | None,
+    q_bias: Tensor | None,
+    k_weight: Tensor | None,
+    k_bias: Tensor | None,
+    cos: Tensor,
+    sin: Tensor,
+    num_heads: int,
+    num_kv_heads: int,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
     from flagdit_kernels.ops.qk_norm_rope import triton
 
     return triton.forward(qkv, q_weight, q_bias, k_weight, k_bias, cos, sin, num_heads, num_kv_heads, eps)
@@ -187,6 +230,23 @@ def _(
     q = qkv.new_empty(num_tokens, num_heads, head_dim)
     k, v = (qkv.new_empty(num_tokens, num_kv_heads, head_dim) for _ in range(2))
     return q, k, v
+
+
+@_forward_inference.register_fake
+def _(
+    qkv: Tensor,
+    q_weight: Tensor | None,
+    q_bias: Tensor | None,
+    k_weight: Tensor | None,
+    k_bias: Tensor | None,
+    cos: Tensor,
+    sin: Tensor,
+    num_heads: int,
+    num_kv_heads: int,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    num_tokens, head_dim = qkv.shape[0], 2 * cos.shape[1]
+    return qkv.new_empty(num_tokens, num_heads, head_dim), qkv.new_empty(num_tokens, num_kv_heads, head_dim)
 
 
 @_backward.register_fake

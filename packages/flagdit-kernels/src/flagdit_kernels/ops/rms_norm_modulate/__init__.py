@@ -76,7 +76,7 @@ def _(
 ) -> Tensor:
     from flagdit_kernels.ops.rms_norm_modulate import triton
 
-    return triton.forward(x, weight, shift, scale, cu_seqlens, eps)
+    return triton.forward(x, weight, shift, scale, cu_seqlens, max_seqlen, eps)
 
 
 @_backward.register_kernel("cuda")
@@ -85,7 +85,7 @@ def _(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     from flagdit_kernels.ops.rms_norm_modulate import triton
 
-    return triton.backward(dout, x, weight, scale, cu_seqlens, eps)
+    return triton.backward(dout, x, weight, scale, cu_seqlens, max_seqlen, eps)
 
 
 @_forward.register_fake

@@ -1,9 +1,12 @@
-"""RMSNorm with modulation in Triton.
+"""RMSNorm with modulation in Triton: ``out = n * weight * (1 + scale) + shift``, ``n = x * rsqrt(mean(x^2) + eps)``.
 
-Forward reads x once and writes the output once: 4 bytes per value in half precision. Backward reads x and the output's
-gradient and writes x's, 6 bytes per value; the statistics are computed again from x, which costs no traffic. A program
-owns a tile of rows of one segment, so weight, shift and scale stay in registers, and the sums for their gradients go to
-one buffer row per tile, added up in a fixed order by a second kernel: deterministic, without atomics.
+With ``g = dout * weight * (1 + scale)``, ``dx = rstd * (g - n * mean(g * n))``; over a segment dshift sums dout and
+dscale ``dout * n * weight``, and over all tokens dweight ``dout * n * (1 + scale)``.
+
+Traffic in half precision: forward 4 bytes per value (x in, out out) and 6 FLOPs; backward 6 bytes (dout and x in, dx
+out) and 14 FLOPs; statistics are computed again from x, which costs no traffic. Design: a program walks a tile of rows
+of one segment (see `flagdit_kernels.triton_rows`), with the factor of its segment in registers; backward has one tile
+for each program that a GPU holds at once, so that few sums remain to be added.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,misc"
@@ -13,15 +16,26 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from flagdit_kernels.triton_segments import locate_tile, max_tiles, tiles_of_segment
+from flagdit_kernels.configs import Config, find_config
+from flagdit_kernels.triton_rows import (
+    MIN_SUMMED_ROWS,
+    TILE_SIZES,
+    as_rows,
+    cut,
+    launch_constants,
+    load_rows,
+    load_values,
+    rms_norm,
+    rms_norm_backward,
+    rows_from,
+    rows_of_tile,
+    store_rows,
+    store_sum,
+    sum_tiles,
+)
 
-FORWARD_ROWS = 4
-# Tiles of backward: enough to fill a large GPU, few enough that the buffer of partial sums stays small beside x.
-MIN_BACKWARD_ROWS = 32
-MAX_BACKWARD_TILES = 512
 
-
-@triton.jit
+@triton.jit(do_not_specialize=TILE_SIZES)
 def _forward_kernel(
     X,
     WEIGHT,
@@ -32,30 +46,31 @@ def _forward_kernel(
     x_stride,
     shift_stride,
     scale_stride,
-    num_segments,
-    rows_per_tile,
     eps,
+    num_segments,
+    num_steps,
+    segment_length,
+    rows_per_tile,
+    EQUAL: tl.constexpr,
     D: tl.constexpr,
     BLOCK_D: tl.constexpr,
-    BLOCK_B: tl.constexpr,
+    ROWS: tl.constexpr,
+    NUM_STAGES: tl.constexpr,
 ):
-    segment, start, stop = locate_tile(CU_SEQLENS, tl.program_id(0), num_segments, rows_per_tile, BLOCK_B)
-    if start < stop:
-        column = tl.arange(0, BLOCK_D)
-        mask = column < D
-        shift_row = SHIFT + segment.to(tl.int64) * shift_stride
-        scale_row = SCALE + segment.to(tl.int64) * scale_stride
-        weight = tl.load(WEIGHT + column, mask=mask, other=0.0).to(tl.float32)
-        shift = tl.load(shift_row + column, mask=mask, other=0.0).to(tl.float32)
-        factor = weight * (1.0 + tl.load(scale_row + column, mask=mask, other=0.0).to(tl.float32))
-        for row in range(start, stop):
-            row64 = tl.cast(row, tl.int64)
-            x = tl.load(X + row64 * x_stride + column, mask=mask, other=0.0).to(tl.float32)
-            rstd = tl.rsqrt(tl.sum(x * x, 0) / D + eps)
-            tl.store(OUT + row64 * D + column, (x * rstd * factor + shift).to(OUT.dtype.element_ty), mask=mask)
+    tile = tl.program_id(0)
+    segment, start, stop = rows_of_tile(CU_SEQLENS, tile, num_segments, num_steps, segment_length, rows_per_tile, EQUAL)
+    column = tl.arange(0, BLOCK_D)
+    inside = column < D
+    shift = load_values(SHIFT, segment, shift_stride, column, inside)
+    factor = 1.0 + load_values(SCALE, segment, scale_stride, column, inside)
+    factor *= load_values(WEIGHT, 0, 0, column, inside)
+    for first in tl.range(start, stop, ROWS, num_stages=NUM_STAGES):
+        row, mask = rows_from(first, stop, inside, ROWS)
+        x = load_rows(X, row, x_stride, column, mask)
+        store_rows(OUT, row, D, column, mask, rms_norm(x, D, eps) * factor + shift)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=TILE_SIZES)
 def _backward_kernel(
     DOUT,
     X,
@@ -67,164 +82,107 @@ def _backward_kernel(
     dout_stride,
     x_stride,
     scale_stride,
-    num_segments,
-    rows_per_tile,
     eps,
+    num_segments,
+    num_steps,
+    segment_length,
+    rows_per_tile,
+    EQUAL: tl.constexpr,
     D: tl.constexpr,
     BLOCK_D: tl.constexpr,
-    BLOCK_B: tl.constexpr,
+    ROWS: tl.constexpr,
+    NUM_STAGES: tl.constexpr,
 ):
     tile = tl.program_id(0)
-    segment, start, stop = locate_tile(CU_SEQLENS, tile, num_segments, rows_per_tile, BLOCK_B)
-    if start < stop:
-        column = tl.arange(0, BLOCK_D)
-        mask = column < D
-        weight = tl.load(WEIGHT + column, mask=mask, other=0.0).to(tl.float32)
-        scale_row = SCALE + segment.to(tl.int64) * scale_stride
-        factor = weight * (1.0 + tl.load(scale_row + column, mask=mask, other=0.0).to(tl.float32))
-        dshift = tl.zeros([BLOCK_D], dtype=tl.float32)
-        dfactor = tl.zeros([BLOCK_D], dtype=tl.float32)
-        for row in range(start, stop):
-            row64 = tl.cast(row, tl.int64)
-            x = tl.load(X + row64 * x_stride + column, mask=mask, other=0.0).to(tl.float32)
-            dout = tl.load(DOUT + row64 * dout_stride + column, mask=mask, other=0.0).to(tl.float32)
-            rstd = tl.rsqrt(tl.sum(x * x, 0) / D + eps)
-            normed = x * rstd
-            dnormed = dout * factor
-            dx = rstd * (dnormed - normed * (tl.sum(dnormed * normed, 0) / D))
-            tl.store(DX + row64 * D + column, dx.to(DX.dtype.element_ty), mask=mask)
-            dshift += dout
-            dfactor += dout * normed
-        partial = PARTIAL + tile.to(tl.int64) * (2 * D) + column
-        tl.store(partial, dshift, mask=mask)
-        tl.store(partial + D, dfactor, mask=mask)
+    segment, start, stop = rows_of_tile(CU_SEQLENS, tile, num_segments, num_steps, segment_length, rows_per_tile, EQUAL)
+    column = tl.arange(0, BLOCK_D)
+    inside = column < D
+    factor = 1.0 + load_values(SCALE, segment, scale_stride, column, inside)
+    factor *= load_values(WEIGHT, 0, 0, column, inside)
+    dshift = tl.zeros([BLOCK_D], dtype=tl.float32)
+    dfactor = tl.zeros([BLOCK_D], dtype=tl.float32)
+    for first in tl.range(start, stop, ROWS, num_stages=NUM_STAGES):
+        row, mask = rows_from(first, stop, inside, ROWS)
+        x = load_rows(X, row, x_stride, column, mask)
+        dout = load_rows(DOUT, row, dout_stride, column, mask)
+        dx, normed = rms_norm_backward(dout * factor, x, D, eps)
+        store_rows(DX, row, D, column, mask, dx)
+        dshift += tl.sum(dout, 0)
+        dfactor += tl.sum(dout * normed, 0)
+    dscale = dfactor * load_values(WEIGHT, 0, 0, column, inside)
+    dweight = dfactor * (1.0 + load_values(SCALE, segment, scale_stride, column, inside))
+    store_sum(PARTIAL, tile, 0, dshift, 3, D, column, inside)
+    store_sum(PARTIAL, tile, 1, dscale, 3, D, column, inside)
+    store_sum(PARTIAL, tile, 2, dweight, 3, D, column, inside)
 
 
-@triton.jit
-def _reduce_kernel(
-    PARTIAL,
-    WEIGHT,
-    SCALE,
-    CU_SEQLENS,
-    DWEIGHT_PARTIAL,
-    DSHIFT,
-    DSCALE,
-    scale_stride,
-    num_segments,
-    rows_per_tile,
-    D: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-    BLOCK_T: tl.constexpr,
-    BLOCK_B: tl.constexpr,
-):
-    """Add up the tiles of one segment, for one block of columns."""
-    column_blocks: tl.constexpr = (D + BLOCK_C - 1) // BLOCK_C
-    segment = tl.program_id(0) // column_blocks
-    column = (tl.program_id(0) % column_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
-    mask = column < D
-    first, end = tiles_of_segment(CU_SEQLENS, segment, num_segments, rows_per_tile, BLOCK_B)
-    dshift = tl.zeros([BLOCK_C], dtype=tl.float32)
-    dfactor = tl.zeros([BLOCK_C], dtype=tl.float32)
-    for block in range(first, end, BLOCK_T):
-        tile = block + tl.arange(0, BLOCK_T)
-        partial = PARTIAL + tile.to(tl.int64)[:, None] * (2 * D) + column[None, :]
-        inside = (tile < end)[:, None] & mask[None, :]
-        dshift += tl.sum(tl.load(partial, mask=inside, other=0.0), 0)
-        dfactor += tl.sum(tl.load(partial + D, mask=inside, other=0.0), 0)
-    segment = segment.to(tl.int64)
-    weight = tl.load(WEIGHT + column, mask=mask, other=0.0).to(tl.float32)
-    factor = 1.0 + tl.load(SCALE + segment * scale_stride + column, mask=mask, other=0.0).to(tl.float32)
-    out = segment * D + column
-    tl.store(DSHIFT + out, dshift.to(DSHIFT.dtype.element_ty), mask=mask)
-    tl.store(DSCALE + out, (dfactor * weight).to(DSCALE.dtype.element_ty), mask=mask)
-    tl.store(DWEIGHT_PARTIAL + out, dfactor * factor, mask=mask)
-
-
-def forward(x: Tensor, weight: Tensor, shift: Tensor, scale: Tensor, cu_seqlens: Tensor, eps: float) -> Tensor:
+def forward(
+    x: Tensor,
+    weight: Tensor,
+    shift: Tensor,
+    scale: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: int,
+    eps: float,
+    config: Config | None = None,
+) -> Tensor:
     """``RMS(x) * weight * (1 + scale) + shift``, computed in float32 and rounded once."""
-    x, shift, scale = (_rows(tensor) for tensor in (x, shift, scale))
-    (num_tokens, width), num_segments = x.shape, scale.shape[0]
-    out = x.new_empty(x.shape)
-    with torch.cuda.device_of(x):
-        _forward_kernel[(max_tiles(num_tokens, num_segments, FORWARD_ROWS),)](
-            x,
-            weight.contiguous(),
-            shift,
-            scale,
-            cu_seqlens,
-            out,
-            x.stride(0),
-            shift.stride(0),
-            scale.stride(0),
-            num_segments,
-            FORWARD_ROWS,
-            eps,
-            D=width,
-            **_blocks(width, num_segments),
-        )
+    x, shift, scale, weight = *(as_rows(tensor) for tensor in (x, shift, scale)), weight.contiguous()
+    width, out = x.shape[1], x.new_empty(x.shape)
+    config = config or find_config("rms_norm_modulate.forward", width, x.dtype, x.device)
+    tiles = cut(x, cu_seqlens, max_seqlen, config["PROGRAMS"])
+    if tiles.count:
+        with torch.cuda.device_of(x):
+            _forward_kernel[(tiles.count,)](
+                x,
+                weight,
+                shift,
+                scale,
+                cu_seqlens,
+                out,
+                x.stride(0),
+                shift.stride(0),
+                scale.stride(0),
+                eps,
+                **tiles.arguments,
+                **launch_constants(config, width),
+            )
     return out
 
 
 def backward(
-    dout: Tensor, x: Tensor, weight: Tensor, scale: Tensor, cu_seqlens: Tensor, eps: float
+    dout: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: int,
+    eps: float,
+    config: Config | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of x, weight, shift and scale."""
-    dout, x, scale, weight = (*(_rows(tensor) for tensor in (dout, x, scale)), weight.contiguous())
-    (num_tokens, width), num_segments = x.shape, scale.shape[0]
-    rows_per_tile = max(MIN_BACKWARD_ROWS, 16 * triton.cdiv(num_tokens, 16 * MAX_BACKWARD_TILES))
-    num_tiles = max_tiles(num_tokens, num_segments, rows_per_tile)
-    dx, dshift, dscale = x.new_empty(x.shape), scale.new_empty(scale.shape), scale.new_empty(scale.shape)
-    partial = x.new_empty(num_tiles, 2, width, dtype=torch.float32)
-    dweight_partial = x.new_empty(num_segments, width, dtype=torch.float32)
-    blocks = _blocks(width, num_segments)
-    with torch.cuda.device_of(x):
-        _backward_kernel[(num_tiles,)](
-            dout,
-            x,
-            weight,
-            scale,
-            cu_seqlens,
-            dx,
-            partial,
-            dout.stride(0),
-            x.stride(0),
-            scale.stride(0),
-            num_segments,
-            rows_per_tile,
-            eps,
-            D=width,
-            **blocks,
-        )
-        _reduce_kernel[(num_segments * triton.cdiv(width, 64),)](
-            partial,
-            weight,
-            scale,
-            cu_seqlens,
-            dweight_partial,
-            dshift,
-            dscale,
-            scale.stride(0),
-            num_segments,
-            rows_per_tile,
-            D=width,
-            BLOCK_C=64,
-            BLOCK_T=16,
-            BLOCK_B=blocks["BLOCK_B"],
-            num_warps=4,
-        )
-    return dx, dweight_partial.sum(0).to(weight.dtype), dshift, dscale
-
-
-def _rows(x: Tensor) -> Tensor:
-    """The tensor, copied only where a row is not contiguous."""
-    return x if x.stride(-1) == 1 else x.contiguous()
-
-
-def _blocks(width: int, num_segments: int) -> dict[str, int]:
-    """Block sizes and warps of the kernels that hold whole rows."""
-    block = triton.next_power_of_2(width)
-    return {
-        "BLOCK_D": block,
-        "BLOCK_B": triton.next_power_of_2(num_segments),
-        "num_warps": min(max(block // 512, 1), 16),
-    }
+    dout, x, scale, weight = *(as_rows(tensor) for tensor in (dout, x, scale)), weight.contiguous()
+    width = x.shape[1]
+    dx, dweight, dshift, dscale = (tensor.new_empty(tensor.shape) for tensor in (x, weight, scale, scale))
+    config = config or find_config("rms_norm_modulate.backward", width, x.dtype, x.device)
+    tiles = cut(x, cu_seqlens, max_seqlen, config["PROGRAMS"], min_rows=MIN_SUMMED_ROWS)
+    partial = x.new_empty(tiles.count, 3, width, dtype=torch.float32)
+    if tiles.count:
+        with torch.cuda.device_of(x):
+            _backward_kernel[(tiles.count,)](
+                dout,
+                x,
+                weight,
+                scale,
+                cu_seqlens,
+                dx,
+                partial,
+                dout.stride(0),
+                x.stride(0),
+                scale.stride(0),
+                eps,
+                **tiles.arguments,
+                **launch_constants(config, width),
+            )
+    sum_tiles(partial, cu_seqlens, tiles, (dshift, dscale), dweight)
+    return dx, dweight, dshift, dscale
