@@ -8,8 +8,9 @@ Legend for this package: B segments, L packed tokens, D hidden, F feed-forward, 
 width, P pairs of a head (H / 2), E width of the fused projection (N + 2G) * H, T text tokens, X any further axes.
 """
 
+from itertools import groupby
+
 import torch
-from einops import rearrange
 from torch import Tensor
 
 
@@ -18,10 +19,44 @@ def are_equal(num_tokens: int, cu_seqlens: Tensor, max_seqlen: int) -> bool:
     return (cu_seqlens.shape[0] - 1) * max_seqlen == num_tokens
 
 
+Runs = list[tuple[int, int]]
+"""Neighbouring segments of one length, as (how many, length)."""
+
+
+def find_runs(num_tokens: int, cu_seqlens: Tensor, max_seqlen: int) -> Runs:
+    """The runs of equal segments: one if all are equal, else read from ``cu_seqlens`` on the host."""
+    if are_equal(num_tokens, cu_seqlens, max_seqlen):
+        return [(cu_seqlens.shape[0] - 1, max_seqlen)]
+    lengths: list[int] = cu_seqlens.diff().tolist()
+    return [(len(list(run)), length) for length, run in groupby(lengths)]
+
+
+def split_tokens(x_LX: Tensor, runs: Runs) -> list[Tensor]:
+    """The tokens of each run, ``(segments, length, ...)``."""
+    parts = _split(x_LX, [segments * length for segments, length in runs])
+    return [part.unflatten(0, run) for part, run in zip(parts, runs, strict=True)]
+
+
+def split_segments(value_BX: Tensor, runs: Runs) -> list[Tensor]:
+    """The per-segment values of each run, ``(segments, ...)``."""
+    return _split(value_BX, [segments for segments, _ in runs])
+
+
+def _split(x: Tensor, sizes: list[int]) -> list[Tensor]:
+    """Views of the parts; one part is the tensor itself, since the gradient of a split is a copy."""
+    return [x] if len(sizes) == 1 else list(torch.split(x, sizes))
+
+
+def join_tokens(parts: list[Tensor]) -> Tensor:
+    """``(L, ...)`` again, from what `split_tokens` gave."""
+    flat = [part.flatten(0, 1) for part in parts]
+    return flat[0] if len(flat) == 1 else torch.cat(flat)
+
+
 def token_view(x_LX: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> Tensor:
     """``(B, N, ...)`` where the segments are equal, else ``(L, ...)`` as it came."""
     if are_equal(x_LX.shape[0], cu_seqlens, max_seqlen):
-        return rearrange(x_LX, "(b l) ... -> b l ...", b=cu_seqlens.shape[0] - 1)
+        return x_LX.unflatten(0, (cu_seqlens.shape[0] - 1, max_seqlen))
     return x_LX
 
 

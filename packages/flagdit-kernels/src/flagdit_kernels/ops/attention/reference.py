@@ -1,8 +1,10 @@
 """Packed non-causal attention in plain PyTorch, and its gradient in closed form.
 
-Equal segments are one batched call; unequal ones are a loop without padding, which reads ``cu_seqlens`` on the host.
+Neighbouring segments of one length are one batched call, without padding. Where not all are equal, the lengths are read
+on the host.
 """
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -10,7 +12,7 @@ from einops import rearrange, reduce
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from flagdit_kernels.segments import are_equal, wide_dtype
+from flagdit_kernels.segments import find_runs, join_tokens, split_segments, split_tokens, wide_dtype
 
 # On a CPU the half-precision backward of scaled_dot_product_attention dwarfs its forward. Plain matmul, softmax,
 # matmul is faster up to some hundreds of tokens (docs/performance.md), but holds the probabilities of all pairs.
@@ -30,37 +32,37 @@ def forward(
 ) -> Tensor:
     """``softmax(scale * q k^T) v`` inside each segment."""
     k_LGH, v_LGH = k_LGH.to(q_LNH.dtype), v_LGH.to(q_LNH.dtype)
-    num_segments = cu_seqlens.shape[0] - 1
     ratio_B = None if segment_scale_B is None else segment_scale_B.to(wide_dtype(q_LNH)) / softmax_scale
-    if are_equal(q_LNH.shape[0], cu_seqlens, max_seqlen):
-        q, k, v = (rearrange(x, "(b l) n h -> b n l h", b=num_segments) for x in (q_LNH, k_LGH, v_LGH))
-        if ratio_B is not None:
-            q = (q * ratio_B[:, None, None, None]).to(q.dtype)
-        return rearrange(batched_attention(q, k, v, softmax_scale), "b n l h -> (b l) n h")
-    lengths: list[int] = cu_seqlens.diff().tolist()
-    outputs = []
-    for index, (q, k, v) in enumerate(zip(*(torch.split(x, lengths) for x in (q_LNH, k_LGH, v_LGH)), strict=True)):
-        if ratio_B is not None:
-            q = (q * ratio_B[index : index + 1]).to(q.dtype)
-        q, k, v = (rearrange(x, "l n h -> 1 n l h") for x in (q, k, v))
-        outputs.append(rearrange(batched_attention(q, k, v, softmax_scale), "1 n l h -> l n h"))
-    return torch.cat(outputs)
+    runs, outputs = find_runs(q_LNH.shape[0], cu_seqlens, max_seqlen), []
+    ratios = [None] * len(runs) if ratio_B is None else split_segments(ratio_B, runs)
+    for ratio, *tokens in zip(ratios, *(split_tokens(x, runs) for x in (q_LNH, k_LGH, v_LGH)), strict=True):
+        q, k, v = (heads_first(x) for x in tokens)
+        if ratio is not None:
+            q = (q * ratio[:, None, None, None]).to(q.dtype)
+        outputs.append(heads_first(batched_attention(q, k, v, softmax_scale)))
+    return join_tokens(outputs)
+
+
+def heads_first(x_BLNH: Tensor) -> Tensor:
+    """``(B, N, L, H)``, and back again."""
+    return x_BLNH.transpose(1, 2)
 
 
 def batched_attention(
     q_BNLH: Tensor, k_BGKH: Tensor, v_BGKH: Tensor, softmax_scale: float, mask_BK: Tensor | None = None
 ) -> Tensor:
     """Attention over a dense batch, by whichever plain form is faster for this device, dtype and length."""
-    groups = q_BNLH.shape[1] // k_BGKH.shape[1]
-    k_BNKH, v_BNKH = k_BGKH.repeat_interleave(groups, dim=1), v_BGKH.repeat_interleave(groups, dim=1)
-    mask = None if mask_BK is None else mask_BK[:, None, None, :]
-    if _explicit_is_faster(q_BNLH, k_BNKH, v_BNKH):
-        scores_BNLK = (q_BNLH * softmax_scale) @ k_BNKH.mT
+    mask = None if mask_BK is None else mask_BK[:, None, None]
+    ratio = q_BNLH.shape[1] // k_BGKH.shape[1]
+    if _explicit_is_faster(q_BNLH, k_BGKH, v_BGKH):
+        q_BGRH = rearrange(q_BNLH * softmax_scale, "b (g r) l h -> b g (r l) h", r=ratio)
+        scores_BGRK = q_BGRH @ k_BGKH.mT
         if mask is not None:
-            scores_BNLK = scores_BNLK.masked_fill(~mask, float("-inf"))
-        return (scores_BNLK.softmax(-1).to(v_BNKH.dtype) @ v_BNKH).to(q_BNLH.dtype)
-    out_BNLH = scaled_dot_product_attention(q_BNLH, k_BNKH, v_BNKH, attn_mask=mask, scale=softmax_scale)
-    return out_BNLH.to(q_BNLH.dtype)
+            scores_BGRK = scores_BGRK.masked_fill(~mask, float("-inf"))
+        out_BGRH = scores_BGRK.softmax(-1).to(v_BGKH.dtype) @ v_BGKH
+        return rearrange(out_BGRH, "b g (r l) h -> b (g r) l h", r=ratio).to(q_BNLH.dtype)
+    sdpa = partial(scaled_dot_product_attention, attn_mask=mask, scale=softmax_scale, enable_gqa=ratio > 1)
+    return sdpa(q_BNLH, k_BGKH, v_BGKH).to(q_BNLH.dtype)
 
 
 def _explicit_is_faster(q: Tensor, k: Tensor, v: Tensor) -> bool:

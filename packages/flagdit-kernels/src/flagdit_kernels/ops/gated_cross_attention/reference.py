@@ -6,8 +6,8 @@ import torch
 from einops import rearrange, reduce
 from torch import Tensor
 
-from flagdit_kernels.ops.attention.reference import batched_attention, expand_heads
-from flagdit_kernels.segments import are_equal, wide_dtype
+from flagdit_kernels.ops.attention.reference import batched_attention, expand_heads, heads_first
+from flagdit_kernels.segments import find_runs, join_tokens, split_segments, split_tokens, wide_dtype
 
 
 def forward(
@@ -21,26 +21,17 @@ def forward(
     max_seqlen: int,
 ) -> Tensor:
     """``out + tanh(gate) * softmax(q k^T / sqrt(H), where mask) v``; a fully masked text adds nothing."""
-    softmax_scale = q_LNH.shape[-1] ** -0.5
+    softmax_scale, dtype = q_LNH.shape[-1] ** -0.5, q_LNH.dtype
     present_B1 = mask_BT.any(-1, keepdim=True)
     mask_BT = mask_BT | ~present_B1  # without any key the softmax is NaN, which the factor 0 below would not remove
     factor_BN = (present_B1 * torch.tanh(gate_N)).to(out_LNH.dtype)
-    k = rearrange(k_BTGH.to(q_LNH.dtype), "b t g h -> b g t h")
-    v = rearrange(v_BTGH.to(q_LNH.dtype), "b t g h -> b g t h")
-    num_segments = cu_seqlens.shape[0] - 1
-    if are_equal(q_LNH.shape[0], cu_seqlens, max_seqlen):
-        q = rearrange(q_LNH, "(b l) n h -> b n l h", b=num_segments)
-        text = rearrange(batched_attention(q, k, v, softmax_scale, mask_BT), "b n l h -> b l n h")
-        out = rearrange(out_LNH, "(b l) n h -> b l n h", b=num_segments)
-        return torch.addcmul(out, factor_BN[:, None, :, None], text.to(out.dtype)).reshape(out_LNH.shape)
-    lengths: list[int] = cu_seqlens.diff().tolist()
-    outputs = []
-    for b, (out, q) in enumerate(zip(torch.split(out_LNH, lengths), torch.split(q_LNH, lengths), strict=True)):
-        q = rearrange(q, "l n h -> 1 n l h")
-        text = batched_attention(q, k[b : b + 1], v[b : b + 1], softmax_scale, mask_BT[b : b + 1])
-        text = rearrange(text, "1 n l h -> l n h").to(out.dtype)
-        outputs.append(torch.addcmul(out, factor_BN[b, None, :, None], text))
-    return torch.cat(outputs)
+    runs, outputs = find_runs(q_LNH.shape[0], cu_seqlens, max_seqlen), []
+    tokens = (split_tokens(x, runs) for x in (out_LNH, q_LNH))
+    texts = (split_segments(x, runs) for x in (k_BTGH.to(dtype), v_BTGH.to(dtype), mask_BT, factor_BN))
+    for out, q, k, v, mask, factor in zip(*tokens, *texts, strict=True):
+        text = batched_attention(heads_first(q), heads_first(k), heads_first(v), softmax_scale, mask)
+        outputs.append(torch.addcmul(out, factor[:, None, :, None], heads_first(text).to(out.dtype)))
+    return join_tokens(outputs)
 
 
 def text_attention(q_LNH: Tensor, k_TGH: Tensor, v_TGH: Tensor, mask_T: Tensor) -> tuple[Tensor, Tensor]:

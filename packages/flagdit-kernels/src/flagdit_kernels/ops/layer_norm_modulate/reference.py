@@ -11,8 +11,8 @@ from flagdit_kernels.segments import segment_sum, token_view, value_view, wide_d
 def forward(
     x_LD: Tensor, shift_BD: Tensor, scale_BD: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
 ) -> Tensor:
-    """``LN(x) * (1 + scale) + shift``; the norm in float32, rounded to x's dtype before the modulation."""
-    normed_LD = layer_norm(x_LD.to(wide_dtype(x_LD)), x_LD.shape[-1:], eps=eps).to(x_LD.dtype)
+    """``LN(x) * (1 + scale) + shift``; layer_norm has float32 statistics and rounds to x's dtype before the modulation."""
+    normed_LD = layer_norm(x_LD, x_LD.shape[-1:], eps=eps)
     return modulate(normed_LD, shift_BD, 1 + scale_BD.to(x_LD.dtype), cu_seqlens, max_seqlen)
 
 

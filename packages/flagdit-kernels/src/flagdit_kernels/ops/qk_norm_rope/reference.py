@@ -1,7 +1,6 @@
 """KQ-norm and rotary embedding of the fused projection's output, in plain PyTorch, and its gradient in closed form."""
 
 import torch
-from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
@@ -28,18 +27,20 @@ def forward(
     q_LE, k_LE, v_LE = torch.split(qkv_LE, [q_width, kv_width, kv_width], dim=-1)
     q_LNH = rotate(full_width_norm(q_LE, q_weight, q_bias, eps), cos_LP, sin_LP)
     k_LGH = rotate(full_width_norm(k_LE, k_weight, k_bias, eps), cos_LP, sin_LP)
-    return q_LNH, k_LGH, rearrange(v_LE, "l (g h) -> l g h", h=head_dim)
+    return q_LNH, k_LGH, v_LE.unflatten(-1, (num_kv_heads, head_dim))
 
 
 def full_width_norm(x_LD: Tensor, weight_D: Tensor | None, bias_D: Tensor | None, eps: float) -> Tensor:
     """LayerNorm with weight and bias, RMSNorm with a weight only, nothing without either; in x's dtype."""
     if weight_D is None:
         return x_LD
-    x_wide = x_LD.to(wide_dtype(x_LD))
+    wide = wide_dtype(x_LD)
     if bias_D is None:
-        return normalise(x_wide, eps).to(x_LD.dtype) * weight_D.to(x_LD.dtype)
-    weight_D, bias_D = weight_D.to(x_wide.dtype), bias_D.to(x_wide.dtype)
-    return layer_norm(x_wide, x_wide.shape[-1:], weight_D, bias_D, eps).to(x_LD.dtype)
+        return normalise(x_LD.to(wide), eps).to(x_LD.dtype) * weight_D.to(x_LD.dtype)
+    weight_D, bias_D = weight_D.to(wide), bias_D.to(wide)
+    # On a CPU layer_norm takes half precision beside float32 parameters, but sums their gradients in half precision.
+    x_wide = x_LD if x_LD.device.type == "cpu" and not torch.is_grad_enabled() else x_LD.to(wide)
+    return layer_norm(x_wide, x_LD.shape[-1:], weight_D, bias_D, eps).to(x_LD.dtype)
 
 
 def rotate(x_LD: Tensor, cos_LP: Tensor, sin_LP: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ def rotate(x_LD: Tensor, cos_LP: Tensor, sin_LP: Tensor) -> Tensor:
     Complex numbers are faster on a CPU, but the compiler cannot fuse them.
     """
     wide = wide_dtype(x_LD)
-    pairs_LNP2 = rearrange(x_LD.to(wide).contiguous(), "l (n p two) -> l n p two", p=cos_LP.shape[-1], two=2)
+    pairs_LNP2 = x_LD.to(wide).contiguous().unflatten(-1, (-1, cos_LP.shape[-1], 2))
     cos, sin = cos_LP.to(wide).unsqueeze(1), sin_LP.to(wide).unsqueeze(1)
     if torch.compiler.is_compiling():
         even, odd = pairs_LNP2.unbind(-1)
