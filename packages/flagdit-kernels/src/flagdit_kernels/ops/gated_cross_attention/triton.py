@@ -110,7 +110,7 @@ def _forward_kernel(
     segment, _, stop, start = find_tile(CU_SEQLENS, tile, num_segments, num_steps, BLOCK_M)
     if start < stop:
         Q += head * q_head_stride
-        q = load_slabs((Q,), q_token_stride, start, stop, 0, BLOCK_M, H0, H1, False, True)
+        q = load_slabs((q_token_stride, Q), start, stop, 0, BLOCK_M, H0, H1, False, True)
         text, key_head = segment.to(tl.int64), head // group_size
         K += text * k_segment_stride + key_head * k_head_stride
         V += text * v_segment_stride + key_head * v_head_stride
@@ -118,21 +118,20 @@ def _forward_kernel(
         maximum = tl.full([BLOCK_M], LOWEST, tl.float32)
         total = tl.zeros([BLOCK_M], tl.float32)
         sums = zero_slabs(BLOCK_M, H0, H1)
-        for block in tl.range(0, _end_of_text(MASK, num_keys), BLOCK_N):
-            first = tl.cast(block, tl.int32)
-            k = load_slabs((K,), k_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+        for first in tl.range(0, _end_of_text(MASK, num_keys), BLOCK_N):
+            k = load_slabs((k_token_stride, K), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
             bias = _key_bias(MASK, first, num_keys, BLOCK_N)
             scores = row_products(q, k) * (softmax_scale * LOG2_E) + bias[None, :]
             new_maximum = tl.maximum(maximum, tl.max(scores, 1))
             probs = tl.exp2(scores - new_maximum[:, None])
             shrink = tl.exp2(maximum - new_maximum)
             maximum, total = new_maximum, total * shrink + tl.sum(probs, 1)
-            v = load_slabs((V,), v_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+            v = load_slabs((v_token_stride, V), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
             sums = add_product(scale_slabs(sums, shrink[:, None]), probs, v)
         total = tl.where(total > 0, total, float("inf"))  # without any key
         sums = scale_slabs(sums, (_tanh(tl.load(GATE + head).to(tl.float32)) / total)[:, None])
         OUT += head * out_head_stride
-        out = load_slabs((OUT,), out_token_stride, start, stop, 0, BLOCK_M, H0, H1, False, True)
+        out = load_slabs((out_token_stride, OUT), start, stop, 0, BLOCK_M, H0, H1, False, True)
         RESULT += head * (H0 + H1)
         store_slabs(RESULT, _add_slabs(out, sums), num_heads * (H0 + H1), start, stop, 0, BLOCK_M, H0, H1)
 
@@ -176,9 +175,9 @@ def _dq_kernel(
     segment, _, stop, start = find_tile(CU_SEQLENS, tile, num_segments, num_steps, BLOCK_M)
     if start < stop:
         Q += head * q_head_stride
-        q = load_slabs((Q,), q_token_stride, start, stop, 0, BLOCK_M, H0, H1, False, True)
+        q = load_slabs((q_token_stride, Q), start, stop, 0, BLOCK_M, H0, H1, False, True)
         DOUT += head * dout_head_stride
-        dout = load_slabs((DOUT,), dout_token_stride, start, stop, 0, BLOCK_M, H0, H1, False, True)
+        dout = load_slabs((dout_token_stride, DOUT), start, stop, 0, BLOCK_M, H0, H1, False, True)
         text, key_head = segment.to(tl.int64), head // group_size
         K += text * k_segment_stride + key_head * k_head_stride
         V += text * v_segment_stride + key_head * v_head_stride
@@ -187,16 +186,15 @@ def _dq_kernel(
         maximum = tl.full([BLOCK_M], LOWEST, tl.float32)
         total = tl.zeros([BLOCK_M], tl.float32)
         delta = tl.zeros([BLOCK_M], tl.float32)
-        for block in tl.range(0, end, BLOCK_N):
-            first = tl.cast(block, tl.int32)
-            k = load_slabs((K,), k_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+        for first in tl.range(0, end, BLOCK_N):
+            k = load_slabs((k_token_stride, K), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
             bias = _key_bias(MASK, first, num_keys, BLOCK_N)
             scores = row_products(q, k) * (softmax_scale * LOG2_E) + bias[None, :]
             new_maximum = tl.maximum(maximum, tl.max(scores, 1))
             probs = tl.exp2(scores - new_maximum[:, None])
             shrink = tl.exp2(maximum - new_maximum)
             maximum, total = new_maximum, total * shrink + tl.sum(probs, 1)
-            v = load_slabs((V,), v_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+            v = load_slabs((v_token_stride, V), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
             delta = delta * shrink + tl.sum(probs * row_products(dout, v), 1)
         total = tl.where(total > 0, total, float("inf"))  # without any key
         delta, lse = delta / total, maximum + tl.log2(total)
@@ -204,12 +202,11 @@ def _dq_kernel(
         tl.store(DELTA + head * num_tokens + row, delta, mask=row < stop)
         tl.store(LSE + head * num_tokens + row, lse, mask=row < stop)
         dq = zero_slabs(BLOCK_M, H0, H1)
-        for block in tl.range(0, end, BLOCK_N):
-            first = tl.cast(block, tl.int32)
-            k = load_slabs((K,), k_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+        for first in tl.range(0, end, BLOCK_N):
+            k = load_slabs((k_token_stride, K), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
             bias = _key_bias(MASK, first, num_keys, BLOCK_N)
             probs = tl.exp2(row_products(q, k) * (softmax_scale * LOG2_E) + bias[None, :] - lse[:, None])
-            v = load_slabs((V,), v_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+            v = load_slabs((v_token_stride, V), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
             dq = add_product(dq, probs * (row_products(dout, v) - delta[:, None]), k)
         dq = scale_slabs(dq, softmax_scale * _tanh(tl.load(GATE + head).to(tl.float32)))
         DQ += head * (H0 + H1)
@@ -258,8 +255,8 @@ def _dkdv_kernel(
     share, text = rest % num_shares, (rest // num_shares).to(tl.int64)
     K += text * k_segment_stride + head // group_size * k_head_stride
     V += text * v_segment_stride + head // group_size * v_head_stride
-    k = load_slabs((K,), k_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
-    v = load_slabs((V,), v_token_stride, first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+    k = load_slabs((k_token_stride, K), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
+    v = load_slabs((v_token_stride, V), first, num_keys, 0, BLOCK_N, H0, H1, False, True)
     bias = _key_bias(MASK + text * num_keys, first, num_keys, BLOCK_N)
 
     start, stop = tl.load(CU_SEQLENS + text), tl.load(CU_SEQLENS + text + 1)
@@ -272,13 +269,12 @@ def _dkdv_kernel(
     LSE += head * num_tokens
     DELTA += head * num_tokens
     dk, dv = zero_slabs(BLOCK_N, H0, H1), zero_slabs(BLOCK_N, H0, H1)
-    for block in tl.range(start, stop, BLOCK_M):
-        token = tl.cast(block, tl.int32)
+    for token in tl.range(start, stop, BLOCK_M):
         row = token + tl.arange(0, BLOCK_M)
-        q = load_slabs((Q,), q_token_stride, token, stop, 0, BLOCK_M, H0, H1, False, True)
+        q = load_slabs((q_token_stride, Q), token, stop, 0, BLOCK_M, H0, H1, False, True)
         lse = tl.load(LSE + row, mask=row < stop, other=float("inf"))
         probs = tl.exp2(row_products(k, q) * (softmax_scale * LOG2_E) + bias[:, None] - lse[None, :])
-        dout = load_slabs((DOUT,), dout_token_stride, token, stop, 0, BLOCK_M, H0, H1, False, True)
+        dout = load_slabs((dout_token_stride, DOUT), token, stop, 0, BLOCK_M, H0, H1, False, True)
         dv = add_product(dv, probs, dout)
         delta = tl.load(DELTA + row, mask=row < stop, other=0.0)
         dk = add_product(dk, probs * (row_products(v, dout) - delta[None, :]), q)
