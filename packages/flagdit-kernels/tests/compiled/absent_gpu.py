@@ -22,22 +22,23 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
-from flagdit_kernels import configs
+from flagdit_kernels import configs, triton_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """What Triton asks of a GPU: its instructions, and the bytes of shared memory that a program may have."""
+    """What is asked of a GPU: its instructions, the shared memory that a program may have, and its processors."""
 
     target: GPUTarget
     shared_bytes: int
+    num_processors: int
 
 
 # "sm_80" stands for every NVIDIA GPU but Hopper's, so its rows have to fit the smallest: 99 KiB.
 CHIPS = {
-    "sm_80": Chip(target=GPUTarget("cuda", 80, 32), shared_bytes=99 * 1024),
-    "sm_90": Chip(target=GPUTarget("cuda", 90, 32), shared_bytes=227 * 1024),
-    "gfx942": Chip(target=GPUTarget("hip", "gfx942", 64), shared_bytes=64 * 1024),
+    "sm_80": Chip(target=GPUTarget("cuda", 80, 32), shared_bytes=99 * 1024, num_processors=108),
+    "sm_90": Chip(target=GPUTarget("cuda", 90, 32), shared_bytes=227 * 1024, num_processors=132),
+    "gfx942": Chip(target=GPUTarget("hip", "gfx942", 64), shared_bytes=64 * 1024, num_processors=304),
 }
 
 
@@ -87,7 +88,7 @@ class _Driver:
         assert 0 < x < 2**31 and 0 < y < 2**16 and 0 < z < 2**16, f"no GPU takes a grid of {x}, {y}, {z}"
 
 
-class _RunOnGPU(TorchDispatchMode):
+class RunOnGPU(TorchDispatchMode):
     """Sends the package's operators to their implementation for GPUs, and holds the results to what was planned."""
 
     operator = ""
@@ -115,7 +116,7 @@ def absent_gpu(architecture: str, folder: Path) -> Iterator[list[Compiled]]:
         The list, empty at first, with a member for each kernel compiled.
     """
     compiled: list[Compiled] = []
-    log, mode = io.StringIO(), _RunOnGPU()
+    log, mode = io.StringIO(), RunOnGPU()
 
     def listen(*, src: Any, metadata: dict[str, Any], metadata_group: dict[str, str], **_: Any) -> None:
         words = log.getvalue()
@@ -132,7 +133,9 @@ def absent_gpu(architecture: str, folder: Path) -> Iterator[list[Compiled]]:
         knobs.compilation.scope(),
         knobs.nvidia.scope(),
     ):
-        patch.setattr(driver, "_active", _Driver(CHIPS[architecture]))
+        chip = CHIPS[architecture]
+        patch.setattr(driver, "_active", _Driver(chip))
+        patch.setattr(triton_rows, "num_processors", lambda device: chip.num_processors)
         patch.setattr(configs, "architecture", lambda device: architecture)
         configs.find_config.cache_clear()
         knobs.cache.dir, knobs.nvidia.dump_ptxas_log = str(folder), True
