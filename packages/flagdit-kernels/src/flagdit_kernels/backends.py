@@ -19,7 +19,7 @@ OPERATORS: dict[str, bool] = {
     "qk_norm_rope": True,
     "swiglu": True,
     "attention": False,
-    "gated_cross_attention": False,
+    "gated_cross_attention": True,
 }
 
 # The head dimensions that attention runs in Triton, each as two slabs of powers of two (or one), without padding.
@@ -33,12 +33,16 @@ HEAD_SLABS: dict[int, tuple[int, int]] = {
     128: (128, 0),
 }
 
+# The operators that are given heads, so that their last axis is the head dimension.
+_WITH_HEADS = ("attention", "gated_cross_attention")
 _TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _TRITON_INSTALLED = importlib.util.find_spec("triton") is not None
 
 
-def triton_obstacle(operator: str, device_type: str, dtype: torch.dtype = torch.float32) -> str | None:
-    """Why the Triton version of an operator cannot run on a type of device and a dtype, or None where it can."""
+def triton_obstacle(
+    operator: str, device_type: str, dtype: torch.dtype = torch.float32, head_dim: int | None = None
+) -> str | None:
+    """Why the Triton version of an operator cannot run on a type of device, a dtype and heads, or None where it can."""
     if not OPERATORS[operator]:
         return f"{operator} has no Triton version yet"
     if device_type != "cuda":
@@ -47,6 +51,8 @@ def triton_obstacle(operator: str, device_type: str, dtype: torch.dtype = torch.
         return "triton is not installed: pip install 'flagdit-kernels[triton]'"
     if dtype not in _TRITON_DTYPES:
         return f"the Triton version computes in float32, and the tensors are {dtype}"
+    if head_dim is not None and head_dim not in HEAD_SLABS:
+        return f"head_dim {head_dim} is none of {', '.join(map(str, HEAD_SLABS))}"
     return None
 
 
@@ -69,7 +75,8 @@ def resolve(operator: str, backend: Backend, x: Tensor) -> Literal["reference", 
         return "reference"
     if backend not in ("auto", "triton"):
         raise ValueError(f"backend must be 'auto', 'reference' or 'triton', got {backend!r}")
-    obstacle = triton_obstacle(operator, x.device.type, x.dtype)
+    head_dim = x.shape[-1] if operator in _WITH_HEADS else None
+    obstacle = triton_obstacle(operator, x.device.type, x.dtype, head_dim)
     if obstacle is None:
         return "triton"
     if backend == "triton":
