@@ -33,10 +33,10 @@ def attention_of(implementation: str) -> Iterator[None]:
 
 
 def give_random_weights(module: nn.Module) -> None:
-    """Fill every parameter, wherever it is, so that the parts that start at zero count too; norms stay near one."""
+    """Fill every parameter, wherever it is, so that every part counts, those that start at zero too."""
     torch.manual_seed(0)
     for parameter in module.parameters():
-        nn.init.normal_(parameter, std=0.02)
+        nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5 if parameter.ndim > 1 else 0.5)
     for part in module.modules():
         if isinstance(part, nn.LayerNorm | nn.RMSNorm):
             part.reset_parameters()

@@ -51,9 +51,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"flagdit-bench: {obstacle}", file=sys.stderr)
         return 2
     if options.tune:
+        from flagdit_kernels.configs import CANDIDATES
         from flagdit_kernels.tune import tune
 
-        print(tune(device=device))
+        print(tune([kernel for kernel in CANDIDATES if re.search(options.only or "", kernel)], device=device))
         return 0
     try:
         parts = _parts(options, device)
@@ -143,7 +144,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--suite", action="append", metavar="NAME", help="suite to run, or module:function; all installed by default")
-    add("--only", type=_expression, metavar="REGEX", help="cases whose name and settings match, as in 'attention.*16K'")
+    add(
+        "--only",
+        type=_expression,
+        metavar="REGEX",
+        help="cases whose name and settings match, as in 'attention.*16K'; with --tune, kernels",
+    )
     add("--quick", action="store_true", help="see that it runs: tiny sizes; no number counts")
     add("--budget", type=float, default=float("inf"), metavar="SECONDS", help="begin no further case after so long")
     add("--results", type=Path, metavar="FOLDER", help="write the JSON of each suite there, anew after each case")
@@ -152,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--commit", metavar="ID", help="what is measured, if it is in no clone of the repository")
     add("--profile", type=_expression, metavar="REGEX", help="like --only, and record registers and spills of kernels")
     add("--explain", action="store_true", help="say which backend runs each operator and why, and measure nothing")
-    add("--tune", action="store_true", help="try the launch configurations, and keep the fastest for this device")
+    add("--tune", action="store_true", help="time the kernels' configurations, and keep the fastest for this device")
     return parser
 
 

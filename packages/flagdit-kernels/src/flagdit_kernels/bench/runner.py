@@ -135,8 +135,8 @@ class Runner:
 
     def _recover(self) -> None:
         """Give memory back; a broken context comes up here, before it makes every later row look broken."""
-        gc.collect()
         if self.conditions.device.type == "cuda":
+            gc.collect()
             try:
                 synchronize(self.conditions.device)
                 torch.cuda.empty_cache()

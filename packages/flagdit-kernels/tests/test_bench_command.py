@@ -1,0 +1,272 @@
+"""``flagdit-bench`` on a CPU: everything but the kernels and the GPU's clock."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from flagdit_kernels import OPERATORS, tune
+from flagdit_kernels.bench import Case, Conditions, RedGateError, Trial, UnavailableError, launches, runner
+from flagdit_kernels.bench.clock import ONCE, Plan, time_call
+from flagdit_kernels.bench.command import main
+from flagdit_kernels.bench.runner import DeviceLostError, Runner
+
+CPU = torch.device("cpu")
+ON_A_CPU = ("--device", "cpu", "--quick")
+
+
+def read(folder: Path) -> dict:
+    """The one JSON of a folder."""
+    (path,) = folder.glob("*.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def case(name: str, *implementations: str, trial) -> Case:
+    """A case without inputs."""
+    return Case(name=name, settings={"size": 1}, implementations=implementations, prepare=lambda: trial)
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch):
+    """What makes a suite of cases that the command finds as ``a_module:a_suite``."""
+
+    def make(*cases: Case) -> str:
+        module = ModuleType("a_module")
+        module.a_suite = lambda conditions: iter(cases)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "a_module", module)
+        return "a_module:a_suite"
+
+    return make
+
+
+def green() -> None:
+    """A gate that lets everything pass."""
+
+
+def test_operators_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The installed suite runs: times and work of ours and the peers, the ceilings, and why others have no number."""
+    only = "^attention .*packed"
+    assert main([*ON_A_CPU, "--suite", "operators", "--only", only, "--results", str(tmp_path)]) == 0
+    written = read(tmp_path)
+    assert written["suite"] == "operators" and written["quick"]
+    rows = {
+        (row["name"], row["settings"].get("direction"), row["implementation"]): row for row in written["measurements"]
+    }
+    assert {("copy", None, "flagdit"), ("matmul", None, "flagdit")} < rows.keys()
+    for direction in ("forward", "forward+backward"):
+        ours = rows["attention", direction, "flagdit"]
+        assert ours["median"] > 0 and ours["work"]["flops"] > 0 and ours["backend"] == "reference"
+        assert rows["attention", direction, "sdpa"]["median"] > 0
+    reasons = {row["implementation"]: row["reason"] for row in written["refusals"]}
+    assert "needs a GPU" in reasons["flex"] and "backend" in reasons["sdpa-cudnn"]
+    assert not any(row["red"] for row in written["refusals"])
+    assert "attention 192/96 packed bfloat16 forward, flex: not here: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_compiled_peers(tmp_path: Path):
+    """``torch.compile`` of the plain forms passes the gate, on one segment and on several."""
+    only = "(qk_norm_rope|gated_cross_attention) 96/48 .*"
+    assert main([*ON_A_CPU, "--suite", "operators", "--only", only, "--results", str(tmp_path)]) == 0
+    rows = read(tmp_path)["measurements"]
+    assert len([row for row in rows if row["implementation"] == "compiled"]) == 2 * 2 * 2
+
+
+def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Without a GPU the command says so in a line, with what to do, and exits with 2."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert "no GPU" in said.err and "--explain" in said.err and "--device cpu --quick" in said.err
+    assert main(["--device", "cpu"]) == 2
+    assert "--quick" in capsys.readouterr().err
+
+
+def test_explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """``--explain`` works without a GPU: versions, and for each operator a backend with its reason."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["--explain", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert f"torch {torch.__version__}" in said and "no GPU: " in said and "suites: " in said
+    assert all(f"  {operator}: reference (" in said for operator in OPERATORS)
+
+
+def test_tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """``--tune`` has the tuner time the kernels that were asked for, on the device, and says which file it wrote."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(tune, "tune", lambda kernels, device: asked.append((kernels, device)) or Path("a-file.json"))
+    assert main(["--tune", "--only", "swiglu.forward"]) == 0
+    assert asked == [(["swiglu.forward"], torch.device("cuda"))]
+    assert capsys.readouterr().out == "a-file.json\n"
+
+
+def test_wrong_input(suite, capsys: pytest.CaptureFixture[str]):
+    """An unknown suite, a module that is not there and a broken expression end with 2 and one line."""
+    for words in (["--suite", "nothing"], ["--suite", "no.such.module:x"], ["--suite", "math:nothing"]):
+        assert main([*ON_A_CPU, *words]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(SystemExit, match="2"):
+        main([*ON_A_CPU, "--only", "("])
+
+
+def test_a_red_gate_gives_no_number(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What computes the wrong thing is never timed; its row says so, the others have theirs, and the exit code is 1."""
+    called = []
+
+    def wrong() -> None:
+        raise RedGateError("wrong by half: no number")
+
+    def trial(name: str) -> Trial:
+        return Trial(call=lambda: called.append(name), gate=wrong if name == "peer" else green)
+
+    assert (
+        main([*ON_A_CPU, "--suite", suite(case("it", "flagdit", "peer", trial=trial)), "--results", str(tmp_path)]) == 1
+    )
+    written = read(tmp_path)
+    assert set(called) == {"flagdit"}
+    assert [row["implementation"] for row in written["measurements"] if row["name"] == "it"] == ["flagdit"]
+    (refusal,) = written["refusals"]
+    assert refusal["implementation"] == "peer" and refusal["red"] and refusal["reason"] == "wrong by half: no number"
+    assert "peer: RED: wrong by half" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "red"),
+    [
+        ("peer", RuntimeError("no kernel\nat all"), False),
+        ("flagdit", RuntimeError("no kernel\nat all"), True),
+        ("flagdit", torch.OutOfMemoryError("no kernel"), False),
+        ("flagdit", UnavailableError("no kernel"), False),
+    ],
+)
+def test_failures_do_not_end_the_run(name: str, error: Exception, red: bool):
+    """An error is that row's reason, and red only where ours fails for want of neither memory nor means."""
+
+    def trial(implementation: str) -> Trial:
+        if implementation == name:
+            raise error
+        return Trial(call=lambda: None, gate=green)
+
+    others = {"peer", "flagdit", "third"} - {name}
+    run = a_runner()
+    run.run([case("it", "flagdit", "peer", "third", trial=trial)])
+    assert {row.implementation for row in run.measurements} == others
+    (refusal,) = run.refusals
+    assert refusal.implementation == name and "no kernel" in refusal.reason and "\n" not in refusal.reason
+    assert run.red == refusal.red == red
+
+
+def a_runner(device: torch.device = CPU, **options) -> Runner:
+    """A runner that wants everything and writes nothing."""
+    conditions = Conditions(device=device, quick=True)
+    forever = {"wanted": lambda case: True, "out_of_time": lambda: False}
+    return Runner(suite="a", conditions=conditions, folder=None, **{**forever, **options})
+
+
+def test_budget_and_resume(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """When the time is spent what there is has been written; resumed, only the rest is measured."""
+    calls: list[str] = []
+
+    def timed(name: str) -> Case:
+        return case(name, "flagdit", trial=lambda _: Trial(call=lambda: calls.append(name), gate=green))
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    wanted = suite(timed("one"), timed("two"))
+    assert main([*ON_A_CPU, "--suite", wanted, "--results", str(first), "--only", "^one"]) == 0
+    (path,) = first.glob("*.json")
+    assert set(calls) == {"one"}
+    calls.clear()
+    assert main([*ON_A_CPU, "--suite", wanted, "--budget", "0", "--resume", str(path)]) == 0
+    assert "cases were not begun" in capsys.readouterr().out and not calls
+    assert main([*ON_A_CPU, "--suite", wanted, "--results", str(second), "--resume", str(path)]) == 0
+    assert set(calls) == {"two"}
+    assert [row["name"] for row in read(second)["measurements"]] == ["copy", "matmul", "one", "two"]
+
+
+@pytest.mark.parametrize("what", ["device", "versions", "commit"])
+def test_only_what_is_comparable_is_resumed(suite, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Rows of another machine, other versions or another commit are not mixed with these."""
+    wanted = suite(case("it", "flagdit", trial=lambda _: Trial(call=lambda: None, gate=green)))
+    assert main([*ON_A_CPU, "--suite", wanted, "--results", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {what: "another"}))
+    assert main([*ON_A_CPU, "--suite", wanted, "--resume", str(path)]) == 2
+    assert f"another {what}" in capsys.readouterr().err
+    path.write_text("[]")
+    assert main([*ON_A_CPU, "--suite", wanted, "--resume", str(path)]) == 2
+    assert "is not the JSON of a suite" in capsys.readouterr().err
+
+
+def test_a_lost_device_ends_the_run(monkeypatch: pytest.MonkeyPatch):
+    """An error that the device keeps is not taken for a property of every later row."""
+
+    def lost(device: torch.device) -> None:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    def trial(name: str) -> Trial:
+        raise UnavailableError("nothing to time")
+
+    monkeypatch.setattr(runner, "synchronize", lost)
+    run = a_runner(torch.device("cuda"))
+    with pytest.raises(DeviceLostError, match="illegal memory access"):
+        run.run([case("one", "flagdit", "peer", trial=trial), case("two", "flagdit", trial=trial)])
+    assert [row.implementation for row in run.refusals] == ["flagdit"]
+
+
+def test_profile(monkeypatch: pytest.MonkeyPatch):
+    """The kernels that ours launches are in its row, with registers and spills; those of earlier calls are not."""
+    metadata = SimpleNamespace(num_warps=8, num_stages=2, shared=1024)
+    source = SimpleNamespace(constants={(2,): 128, (1,): "bf16"})
+    kernel = SimpleNamespace(metadata=metadata, src=source, n_regs=168, n_spills=4)
+    written = SimpleNamespace(__module__="flagdit_kernels.ops.it.triton", __name__="_forward_kernel")
+    caches = {0: ({"earlier": None}, {}, None, None, None)}
+    function = SimpleNamespace(fn=written, arg_names=["X", "dtype", "BLOCK_M"], device_caches=caches)
+    monkeypatch.setattr(launches, "_functions", lambda: [function])
+
+    def call() -> None:
+        caches[0] = ({"this": kernel}, {}, None, None, None)
+
+    run = a_runner(profile=True)
+    run.run([case("it", "flagdit", "peer", trial=lambda _: Trial(call=call, gate=green))])
+    ours, peer = run.measurements
+    assert peer.launches == []
+    assert ours.launches == [
+        {
+            "kernel": "flagdit_kernels.ops.it.triton._forward_kernel",
+            "constants": {"BLOCK_M": 128},
+            "num_warps": 8,
+            "num_stages": 2,
+            "registers": 168,
+            "spilled_bytes": 4,
+            "shared_memory_bytes": 1024,
+        }
+    ]
+
+
+def test_rounds():
+    """25 calls where they fit into the time, at least 3 where they do not, one where a call is too long to repeat."""
+    plan = Plan(seconds=2.0)
+    assert plan.counts(0.01) == (25, 5)
+    assert plan.counts(0.2) == (10, 2)
+    assert plan.counts(100.0) == (3, 0)
+    calls: list[int] = []
+    timing = time_call(lambda: calls.append(1), CPU, Plan(rounds=7, warmup_rounds=3))
+    assert (timing.rounds, timing.warmup_rounds, len(calls)) == (7, 3, 1 + 3 + 7)
+    assert 0 <= timing.fastest <= timing.median and timing.iqr >= 0 and timing.peak_memory is None
+    calls.clear()
+    assert time_call(lambda: calls.append(1), CPU, ONCE).rounds == len(calls) == 1
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(tmp_path: Path):
+    """Every operator passes its gate at tiny sizes, with host time and peak memory in its row."""
+    assert main(["--quick", "--suite", "operators", "--profile", ".", "--results", str(tmp_path)]) == 0
+    rows = [row for row in read(tmp_path)["measurements"] if row["implementation"] == "flagdit"]
+    assert {row["name"] for row in rows} == {*OPERATORS, "copy", "matmul"}
+    assert all(row["extra"].keys() == {"host_seconds", "peak_memory_bytes"} for row in rows)
+    assert all(row["launches"] for row in rows if row["backend"] == "triton")
