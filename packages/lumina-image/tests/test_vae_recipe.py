@@ -10,27 +10,27 @@ import torch
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.picture_codec import PictureCodec
-from lumina_image.recipes.muon import orthogonalise
+from flagdit_core.recipes.autoencoder_run import MetricsLog
+from flagdit_core.recipes.muon import orthogonalise
+from flagdit_core.recipes.picture_vae import PictureVAERecipe, to_pictures
 from lumina_image.recipes.vae import VAERecipe, vae
-from lumina_image.recipes.vae_data import edge_crops, to_pictures, whole_pictures
-from lumina_image.recipes.vae_run import MetricsLog
+from lumina_image.recipes.vae_data import edge_crops, whole_pictures
 
 
-def _recipe(folder: Path) -> VAERecipe:
+def _recipe(folder: Path, **training: object) -> VAERecipe:
+    settings: dict[str, object] = {
+        "output_dir": folder / "vae",
+        "run_dir": folder,
+        "channels": (4, 4, 8, 8),
+        "latent_channels": 3,
+        "steps": 4,
+        "checkpoint_every": 2,
+        "log_every": 1,
+        "validation_pictures": 2,
+    }
     return VAERecipe(
-        output_dir=folder / "vae",
-        run_dir=folder,
-        channels=(4, 4, 8, 8),
-        latent_channels=3,
-        steps=4,
-        batch_size=2,
-        crop_size=16,
-        picture_sizes=(32,),
-        whole_size=32,
-        checkpoint_every=2,
-        log_every=1,
-        validation_pictures=2,
-    )
+        training=PictureVAERecipe(**settings | training), batch_size=2, crop_size=16, picture_sizes=(32,), whole_size=32
+    )  # fmt: skip
 
 
 def test_interrupted_run_ends_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_run_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
     """A checkpoint made with other settings is refused rather than mixed in."""
     vae(_recipe(tmp_path))
     with pytest.raises(ConfigError, match="belongs to another recipe"):
-        vae(replace(_recipe(tmp_path), kl_weight=1.0))
+        vae(_recipe(tmp_path, kl_weight=1.0))
 
 
 def test_output_is_a_codec_with_unit_latents(tmp_path: Path) -> None:
@@ -78,8 +78,11 @@ def test_output_is_a_codec_with_unit_latents(tmp_path: Path) -> None:
 
 def test_training_raises_the_quality(tmp_path: Path) -> None:
     """Forty steps at a tiny width reconstruct the same held-out pictures at least 1 dB better than four steps do."""
-    config = replace(_recipe(tmp_path), channels=(8, 8, 16, 16), batch_size=8, steps=40, checkpoint_every=4)
-    vae(replace(config, warmup_steps=1, learning_rate=5e-3, muon_learning_rate=1e-2, validation_pictures=8))
+    config = _recipe(
+        tmp_path, channels=(8, 8, 16, 16), steps=40, checkpoint_every=4, warmup_steps=1, learning_rate=5e-3,
+        muon_learning_rate=1e-2, validation_pictures=8,
+    )  # fmt: skip
+    vae(replace(config, batch_size=8))
     with (tmp_path / "metrics.csv").open() as file:
         quality = [float(row["psnr"]) for row in csv.DictReader(file) if row["psnr"]]
     assert quality[-1] > quality[0] + 1
@@ -114,16 +117,27 @@ def test_muon_directions_are_orthogonal(shape: tuple[int, int]) -> None:
     assert float((orthogonalise(matrix) * (u @ v)).sum()) / min(shape) > 0.8
 
 
+def test_start_from_another(tmp_path: Path) -> None:
+    """A run that begins with another VAE and hardly moves gives that VAE."""
+    vae(_recipe(tmp_path / "first"))
+    still = {"start_from": tmp_path / "first" / "vae", "learning_rate": 1e-12, "muon_learning_rate": 1e-12}
+    made = vae(_recipe(tmp_path / "second", **still))
+    first = PictureCodec.from_pretrained(tmp_path / "first" / "vae")
+    for expected, actual in zip(first.vae.parameters(), made.vae.parameters(), strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("recipe", "settings", "message"),
     [
-        ({"channels": (16, 32, 64)}, "four channels"),
-        ({"crop_size": 60}, "multiples of 8"),
-        ({"picture_sizes": (32, 96)}, "no picture smaller than a crop"),
-        ({"steps": 0}, "1 or more"),
+        (PictureVAERecipe, {"channels": (16, 32, 64)}, "four channels"),
+        (PictureVAERecipe, {"steps": 0}, "1 or more"),
+        (VAERecipe, {"crop_size": 60}, "multiples of 8"),
+        (VAERecipe, {"picture_sizes": (32, 96)}, "no picture smaller than a crop"),
+        (VAERecipe, {"batch_size": 0}, "1 or more"),
     ],
 )
-def test_impossible_settings(settings: dict[str, object], message: str) -> None:
+def test_impossible_settings(recipe: type, settings: dict[str, object], message: str) -> None:
     """Settings that would fail late are refused when the recipe is made."""
     with pytest.raises(ConfigError, match=message):
-        VAERecipe(**settings)
+        recipe(**settings)

@@ -1,30 +1,14 @@
-"""The recipe of the nano VAE: diffusers' AutoencoderKL with factor 8, trained on the picture world from nothing.
+"""The recipe of the nano VAE: trained on the picture world from nothing."""
 
-The loss is L1 + MSE + L1 of the picture's differences (sharp edges) + a small KL term; there is no perceptual and no
-adversarial part, so it needs no other network. Afterwards the latents are normalised to mean 0 and variance 1 by one
-shift and one scale, kept in the VAE's own configuration: latent = (z - shift_factor) * scaling_factor.
-"""
-
-import copy
-import math
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from diffusers import AutoencoderKL
-from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.picture_codec import PictureCodec
-from lumina_image.recipes.muon import Muon
-from lumina_image.recipes.vae_data import edge_crops, to_pictures, whole_pictures
-from lumina_image.recipes.vae_run import MetricsLog, VAEState, load_checkpoint, save_checkpoint, save_grid
-
-INITIAL_LOG_VARIANCE = -6.0
-"""Of the posterior, before training."""
+from flagdit_core.recipes.picture_vae import PictureVAERecipe, train_picture_vae
+from lumina_image.recipes.vae_data import edge_crops, whole_pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,242 +16,60 @@ class VAERecipe:
     """Everything that decides the trained VAE.
 
     Attributes:
-        output_dir: Where the finished VAE goes, as a diffusers folder.
-        run_dir: Where checkpoint, metrics.csv and reconstruction grids go; a run found there is continued.
-        seed: Of the weights, the pictures and the posterior's noise.
-        channels: Feature channels at full, half, quarter and eighth resolution.
-        latent_channels: Channels of a latent.
-        norm_num_groups: Groups of the group norms.
-        steps: Optimizer steps.
+        training: The network, its losses and its schedule.
         batch_size: Crops per step; a step of whole pictures takes as many as have about the same number of pixels.
         crop_size: Side of a crop in pixels.
         picture_sizes: Sides in pixels of the pictures that crops are cut from.
         whole_size: Side in pixels of whole pictures.
         whole_every: Every which step sees whole pictures.
-        learning_rate: Peak of AdamW's learning rate.
-        muon_learning_rate: Peak of Muon's learning rate.
-        final_learning_rate: The end of both, as a fraction of the peak, reached by a cosine.
-        warmup_steps: Steps of linear warm-up.
-        weight_decay: Of AdamW.
-        muon_weight_decay: Of Muon.
-        max_grad_norm: Gradients are clipped to this norm.
-        ema_decay: Of the averaged weights, which are what is evaluated and written.
-        mse_weight: Weight of the mean squared error beside the L1.
-        difference_weight: Weight of the L1 of horizontal and vertical differences.
-        kl_weight: Weight of the KL divergence to a standard normal, per latent value.
-        autocast: Compute in bfloat16 where that is safe.
-        num_threads: CPU threads.
-        log_every: Steps between rows of metrics.csv.
-        checkpoint_every: Steps between checkpoints, each with a validation and a grid.
-        validation_pictures: Held-out pictures that PSNR is taken over.
     """
 
-    output_dir: Path = Path("runs/vae/vae")
-    run_dir: Path = Path("runs/vae")
-    seed: int = 0
-    channels: tuple[int, ...] = (16, 32, 64, 128)
-    latent_channels: int = 8
-    norm_num_groups: int = 2
-    steps: int = 1500
+    training: PictureVAERecipe = field(default_factory=PictureVAERecipe)
     batch_size: int = 8
     crop_size: int = 64
     picture_sizes: tuple[int, ...] = (96, 128, 160, 192)
     whole_size: int = 128
     whole_every: int = 4
-    learning_rate: float = 1e-3
-    muon_learning_rate: float = 2e-3
-    final_learning_rate: float = 0.01
-    warmup_steps: int = 20
-    weight_decay: float = 1e-2
-    muon_weight_decay: float = 0.1
-    max_grad_norm: float = 1.0
-    ema_decay: float = 0.99
-    mse_weight: float = 1.0
-    difference_weight: float = 1.0
-    kl_weight: float = 1e-4
-    autocast: bool = True
-    num_threads: int = 1
-    log_every: int = 20
-    checkpoint_every: int = 100
-    validation_pictures: int = 32
 
     def __post_init__(self) -> None:
-        """Check the settings that would otherwise fail late or silently."""
-        if len(self.channels) != 4 or any(width % self.norm_num_groups for width in self.channels):
-            raise ConfigError(
-                f"expected four channels, multiples of norm_num_groups ({self.norm_num_groups}), got {self.channels}"
-            )
         sizes = (self.crop_size, self.whole_size)
         if any(size % 8 for size in sizes) or min(self.picture_sizes) < self.crop_size:
             raise ConfigError(
                 f"expected crop_size and whole_size to be multiples of 8 and no picture smaller than a crop, "
                 f"got crop_size {self.crop_size}, whole_size {self.whole_size}, picture_sizes {self.picture_sizes}"
             )
-        counts = (self.steps, self.batch_size, self.whole_every, self.log_every, self.checkpoint_every)
-        if min(counts) < 1:
-            raise ConfigError(f"expected steps, batch_size and intervals of 1 or more, got {counts}")
+        if min(self.batch_size, self.whole_every) < 1:
+            raise ConfigError(
+                f"expected batch_size and whole_every of 1 or more, got {self.batch_size, self.whole_every}"
+            )
+
+    def batch(self, generator: np.random.Generator, step: int) -> Tensor:
+        """The pixels (B, 3, H, W) of a step: crops around edges, now and then whole pictures."""
+        if step % self.whole_every:
+            return edge_crops(generator, self.batch_size, self.crop_size, self.picture_sizes)
+        count = max(1, round(self.batch_size * (self.crop_size / self.whole_size) ** 2))
+        return whole_pictures(generator, count, self.whole_size)
+
+    def whole(self, generator: np.random.Generator, count: int, *, held_out: bool) -> Tensor:
+        """``count`` whole pictures."""
+        return whole_pictures(generator, count, self.whole_size, split="held_out" if held_out else "train")
 
 
 def vae(config: VAERecipe) -> PictureCodec:
-    """Train the nano VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir``.
+    """Train the nano VAE, or go on from its run's checkpoint, and write it.
 
     Args:
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
 
     Returns:
-        The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
+        The codec over the averaged weights in float32. ``training.output_dir`` holds the same in bfloat16.
 
     Raises:
         ConfigError: If settings contradict one another.
 
     Example:
-        >>> vae(VAERecipe(steps=2, batch_size=2, validation_pictures=2)).latent_channels
+        >>> training = PictureVAERecipe(steps=2, validation_pictures=2)
+        >>> vae(VAERecipe(training=training, batch_size=2)).latent_channels
         8
     """
-    torch.set_num_threads(config.num_threads)
-    config.run_dir.mkdir(parents=True, exist_ok=True)
-    model, ema = _build(config), _build(config).requires_grad_(False)
-    state = VAEState(model=model, ema=ema, optimizers=_optimizers(config, model))
-    start, seconds = load_checkpoint(config.run_dir, state, settings=_settings(config))
-    log = MetricsLog(config.run_dir, start=start)
-    validation = whole_pictures(_generator(config, -1), config.validation_pictures, config.whole_size, split="held_out")
-    began = time.perf_counter() - seconds
-    for step in range(start, config.steps):
-        row = _train_step(config, state, step)
-        done = step + 1
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            row["psnr"] = _validate(ema, validation, config.run_dir / f"reconstructions_{done:06d}.png")
-            spent = time.perf_counter() - began
-            save_checkpoint(config.run_dir, state, step=done, seconds=spent, settings=_settings(config))
-        if done % config.log_every == 0 or "psnr" in row:
-            log.write(row | {"step": done, "seconds": time.perf_counter() - began})
-    scale, shift = _statistics(
-        ema, whole_pictures(_generator(config, -2), config.validation_pictures, config.whole_size)
-    )
-    PictureCodec(copy.deepcopy(ema).bfloat16(), scale, shift).save_pretrained(config.output_dir)
-    return PictureCodec(ema, scale, shift)
-
-
-def _settings(config: VAERecipe) -> str:
-    """What decides the weights, for comparison."""
-    free = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", "validation_pictures")
-    return repr({name: value for name, value in asdict(config).items() if name not in free})
-
-
-def _build(config: VAERecipe) -> AutoencoderKL:
-    """A fresh model whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=config.channels,
-            layers_per_block=1,
-            latent_channels=config.latent_channels,
-            norm_num_groups=config.norm_num_groups,
-            mid_block_add_attention=False,
-            force_upcast=False,
-            sample_size=512,
-        )
-        _initialise(model, config.latent_channels)
-    return model
-
-
-@torch.no_grad()
-def _initialise(model: AutoencoderKL, latent_channels: int) -> None:
-    """Begin with an identity in every residual block, unit gain in every convolution and little posterior noise.
-
-    PyTorch's default shrinks the signal in each convolution, and a posterior of variance 1 drowns it: with both, this
-    small network learned next to nothing in its first hundreds of steps.
-    """
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-            torch.nn.init.constant_(module.bias, 0.0)  # type: ignore[arg-type]
-    for module in model.modules():
-        if isinstance(module, ResnetBlock2D):
-            torch.nn.init.zeros_(module.conv2.weight)
-    model.quant_conv.bias[latent_channels:] = INITIAL_LOG_VARIANCE
-
-
-def _optimizers(config: VAERecipe, model: AutoencoderKL) -> list[torch.optim.Optimizer]:
-    """Muon for the kernels of the blocks, AdamW for the first and last convolutions, norms and biases."""
-    inner = {name for name, value in model.named_parameters() if "block" in name and value.ndim == 4}
-    kernels = [value for name, value in model.named_parameters() if name in inner]
-    others = [value for name, value in model.named_parameters() if name not in inner]
-    muon = Muon(kernels, lr=config.muon_learning_rate, weight_decay=config.muon_weight_decay)
-    adamw = torch.optim.AdamW(others, config.learning_rate, (0.9, 0.99), weight_decay=config.weight_decay, fused=True)
-    for optimizer in (muon, adamw):
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-    return [muon, adamw]
-
-
-def _generator(config: VAERecipe, stream: int) -> np.random.Generator:
-    """Randomness for one step (0 and up) or one fixed set (below 0): a pure function of seed and stream."""
-    return np.random.default_rng((config.seed, abs(stream), int(stream < 0)))
-
-
-def _batch(config: VAERecipe, step: int) -> Tensor:
-    """The pixels (B, 3, H, W) of one step."""
-    generator = _generator(config, step)
-    if step % config.whole_every:
-        return edge_crops(generator, config.batch_size, config.crop_size, config.picture_sizes)
-    count = max(1, round(config.batch_size * (config.crop_size / config.whole_size) ** 2))
-    return whole_pictures(generator, count, config.whole_size)
-
-
-def _train_step(config: VAERecipe, state: VAEState, step: int) -> dict[str, float]:
-    """One update of model and average; the step's losses."""
-    fraction = _learning_rate_fraction(config, step)
-    noise = torch.Generator().manual_seed(config.seed + step)
-    losses = _losses(config, state.model, _batch(config, step), noise)
-    state.model.zero_grad()
-    losses["loss"].backward()
-    torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.max_grad_norm)
-    for optimizer in state.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * fraction
-        optimizer.step()
-    decay = min(config.ema_decay, (step + 1) / (step + 10))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), 1 - decay)
-    return {name: value.item() for name, value in losses.items()} | {"learning_rate": config.learning_rate * fraction}
-
-
-def _learning_rate_fraction(config: VAERecipe, step: int) -> float:
-    """Of the peak: linear warm-up, then a cosine down to the final fraction."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    warmup = min(1.0, (step + 1) / config.warmup_steps)
-    return warmup * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
-
-
-def _losses(config: VAERecipe, model: AutoencoderKL, pixels: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-    """The weighted loss and its unweighted parts, all float32 scalars."""
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=config.autocast):
-        posterior = model.encode(pixels).latent_dist
-        reconstruction = model.decode(posterior.sample(generator)).sample
-    error = reconstruction.float() - pixels
-    difference = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    parts = {"l1": error.abs().mean(), "mse": error.square().mean(), "difference": difference}
-    mean, logvar = posterior.mean.float(), posterior.logvar.float()
-    parts["kl"] = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-    loss = parts["l1"] + config.mse_weight * parts["mse"] + config.difference_weight * difference
-    return {"loss": loss + config.kl_weight * parts["kl"], **parts}
-
-
-@torch.no_grad()
-def _validate(model: AutoencoderKL, pixels: Tensor, grid_path: Path) -> float:
-    """Mean over pictures of the PSNR (dB) of the 8-bit reconstruction; writes originals above reconstructions."""
-    decoded = [model.decode(model.encode(chunk).latent_dist.mode()).sample for chunk in torch.split(pixels, 16)]
-    originals, pictures = to_pictures(pixels), to_pictures(torch.cat(decoded))
-    squared = np.square(originals.astype(np.float64) - pictures).mean(axis=(1, 2, 3))
-    save_grid(originals, pictures, grid_path)
-    return float(np.mean(10 * np.log10(255**2 / np.maximum(squared, 1e-3))))
-
-
-@torch.no_grad()
-def _statistics(model: AutoencoderKL, pixels: Tensor) -> tuple[float, float]:
-    """The scale and shift that give the latents of ``pixels`` variance 1 and mean 0."""
-    latents = torch.cat([model.encode(chunk).latent_dist.mode() for chunk in torch.split(pixels, 16)])
-    return float(1 / latents.std()), float(latents.mean())
+    return train_picture_vae(config.training, config)

@@ -4,29 +4,16 @@ Most of a world picture is flat and teaches nothing. Crops around edges show sev
 are hard; whole pictures in between show what they look like to the group norms, whose statistics are over a picture.
 """
 
-import einops
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from flagdit_core.recipes.picture_vae import to_pixels
 from lumina_image.world.drawing import draw
 from lumina_image.world.sampling import Split, sample_scene
 
 EDGE_THRESHOLD = 40
 """The least sum of absolute differences (8-bit, over channels, to the right and lower neighbour) that makes an edge."""
-
-
-def to_pixels(pictures: list[npt.NDArray[np.uint8]]) -> Tensor:
-    """Equal-sized RGB pictures (H, W, 3), 0-255, as one float32 batch (B, 3, H, W) in [-1, 1]."""
-    return einops.rearrange(torch.from_numpy(np.stack(pictures)), "b h w c -> b c h w").contiguous().float() / 127.5 - 1
-
-
-def to_pictures(pixels: Tensor) -> npt.NDArray[np.uint8]:
-    """A batch (B, 3, H, W) in [-1, 1] as 8-bit RGB (B, H, W, 3); values outside are clipped."""
-    levels = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    pictures: npt.NDArray[np.uint8] = einops.rearrange(levels, "b c h w -> b h w c").cpu().numpy()
-    return pictures
 
 
 def whole_pictures(generator: np.random.Generator, count: int, size: int, *, split: Split = "train") -> Tensor:
