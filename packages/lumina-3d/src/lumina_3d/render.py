@@ -35,7 +35,7 @@ class Light:
     """
 
     direction: tuple[float, float, float] = (0.35, 0.75, 0.56)
-    ambient: float = 0.4
+    ambient: float = 0.5
 
     def shade(self, normals: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Factors (F,) in [ambient, 1] for unit normals (F, 3)."""

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flagdit_core.shapes.vocabulary import COLORS
+import numpy as np
+import numpy.typing as npt
+
+from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS
 from lumina_3d.cameras import Camera
 from lumina_3d.render import render
 from lumina_3d.views import Views
@@ -13,6 +16,11 @@ from lumina_3d.world.scene import Scene
 
 if TYPE_CHECKING:
     import trimesh
+
+BACKGROUND = "white"
+
+_CHANNELS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+"""Colours that keep apart the first object, the second one and the background."""
 
 
 def arrangement_of(scene: Scene) -> Arrangement:
@@ -53,14 +61,7 @@ def build(scene: Scene) -> "trimesh.Trimesh":
     Returns:
         One watertight part for each object, with face colours; the box around all is centred on the origin.
     """
-    import trimesh
-
-    meshes = []
-    for item, solid in zip(scene.objects, arrangement_of(scene).solids, strict=True):
-        mesh = solid_mesh(solid)
-        mesh.visual.face_colors = (*COLORS[item.color], 255)
-        meshes.append(mesh)
-    return trimesh.util.concatenate(meshes)
+    return _colored(arrangement_of(scene), [COLORS[item.color] for item in scene.objects])
 
 
 def show(scene: Scene, cameras: Sequence[Camera], size: int) -> Views:
@@ -75,10 +76,56 @@ def show(scene: Scene, cameras: Sequence[Camera], size: int) -> Views:
         The views.
 
     Example:
-        >>> import numpy as np
         >>> from lumina_3d.cameras import orbit
         >>> from lumina_3d.world import sample_scene
         >>> show(sample_scene(np.random.default_rng(0)), orbit(4), 64).images.shape
         (4, 64, 64, 3)
     """
-    return render(build(scene), cameras, width=size, height=size)
+    return paint(shade(arrangement_of(scene), cameras, size), scene)
+
+
+def shade(arrangement: Arrangement, cameras: Sequence[Camera], size: int) -> Views:
+    """What an arrangement looks like before it has colours: a thousand scenes share a few hundred of these.
+
+    Args:
+        arrangement: One or two objects.
+        cameras: Where from.
+        size: Side of the square pictures, in pixels.
+
+    Returns:
+        Views whose three channels are the light from the first object, from the second, and the background's share.
+    """
+    return render(
+        _colored(arrangement, _CHANNELS[: len(arrangement.shapes)]),
+        cameras,
+        width=size,
+        height=size,
+        background=_CHANNELS[-1],
+    )
+
+
+def paint(shaded: Views, scene: Scene) -> Views:
+    """The views of a scene from those of its arrangement.
+
+    Args:
+        shaded: As :func:`shade` gives them.
+        scene: Gives the colours.
+
+    Returns:
+        The views, RGB.
+    """
+    colors = np.zeros((len(_CHANNELS), 3), dtype=np.float32)
+    colors[: len(scene.objects)] = [COLORS[item.color] for item in scene.objects]
+    colors[-1] = BACKGROUNDS[BACKGROUND]
+    images: npt.NDArray[np.uint8] = np.rint(shaded.images @ (colors / 255)).astype(np.uint8)
+    return Views(images=images, cameras=shaded.cameras)
+
+
+def _colored(arrangement: Arrangement, colors: Sequence[tuple[int, int, int]]) -> "trimesh.Trimesh":
+    """The solids of an arrangement as one mesh, each in its colour."""
+    import trimesh
+
+    meshes = [solid_mesh(solid) for solid in arrangement.solids]
+    for mesh, color in zip(meshes, colors, strict=True):
+        mesh.visual.face_colors = (*color, 255)
+    return trimesh.util.concatenate(meshes)

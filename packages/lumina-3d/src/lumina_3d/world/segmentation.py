@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 UNCLEAR = "unclear"
 """What is found where nothing in the vocabulary fits."""
-SHADES = (0.3, 1.1)
+SHADES = (0.4, 1.1)
 """The factors that light scales a colour by, with some slack."""
 COLOR_TOLERANCE = 48.0
 """The largest RGB distance from a shaded vocabulary colour at which a pixel has its name."""

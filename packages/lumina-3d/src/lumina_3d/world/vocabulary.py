@@ -5,7 +5,7 @@ shapes. In the phrase tables the first phrase is the canonical one. Every phrase
 :func:`lumina_3d.world.describe` and understood by :func:`lumina_3d.world.parse`.
 """
 
-SIZES: dict[str, float] = {"small": 0.22, "medium": 0.3, "large": 0.4}
+SIZES: dict[str, float] = {"small": 0.24, "medium": 0.31, "large": 0.4}
 """Half the longest side of an object's box, in world units; a default camera sees about 1.06 to each side."""
 
 RELATIONS: tuple[str, ...] = ("on", "beside")

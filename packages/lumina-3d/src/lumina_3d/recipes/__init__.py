@@ -1,0 +1,1 @@
+"""Training recipes: plain functions of a frozen configuration, run by ``lumina train MODULE:FUNCTION``."""

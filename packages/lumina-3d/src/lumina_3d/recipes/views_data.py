@@ -1,0 +1,122 @@
+"""Views of the world for training: scenes share geometry, which is rendered once and then only painted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import einops
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from flagdit_core.picture_codec import PictureCodec
+from lumina_3d.cameras import Camera, orbit
+from lumina_3d.views import Views
+from lumina_3d.world import CATEGORIES, Scene, describe, sample_scene
+from lumina_3d.world.building import arrangement_of, paint, shade
+from lumina_3d.world.geometry import Arrangement
+
+WORDINGS = 4
+"""Captions of each object."""
+
+_ENCODED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsKind:
+    """A kind of training objects; a ``flagdit_core.recipes.Kind``.
+
+    Attributes:
+        category: One of ``CATEGORIES``.
+        num_views: Of each object.
+        size: Side of the views, in pixels.
+    """
+
+    category: str
+    num_views: int = 12
+    size: int = 64
+
+    @property
+    def name(self) -> str:
+        """Fit for a file name."""
+        return f"{self.category.replace(' ', '-')}-{self.num_views}x{self.size}"
+
+    @property
+    def seed(self) -> tuple[int, ...]:
+        """Numbers that tell it from other kinds."""
+        return CATEGORIES.index(self.category), self.num_views, self.size
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Equal for kinds whose latents have one shape."""
+        return self.num_views, self.size
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Settings of a pipeline that makes views of this kind."""
+        return {"num_views": self.num_views, "size": self.size}
+
+
+def encode_views(
+    kind: ViewsKind, count: int, generator: np.random.Generator, codec_folder: Path
+) -> tuple[Tensor, list[list[str]]]:
+    """Encoded training objects and their captions; a ``flagdit_core.recipes.encoded.Encode``.
+
+    Args:
+        kind: Which objects.
+        count: How many.
+        generator: Source of randomness; the result is a pure function of its state.
+        codec_folder: The picture VAE.
+
+    Returns:
+        Latents (count, C, num_views, size / 8, size / 8), float32, and several wordings of each caption.
+    """
+    codec = PictureCodec.from_pretrained(codec_folder)
+    codec.vae.to(memory_format=torch.channels_last)
+    cameras = orbit(kind.num_views)
+    latents, captions = [], []
+    for start in range(0, count, _ENCODED_AT_ONCE):
+        together = min(_ENCODED_AT_ONCE, count - start)
+        scenes = [sample_scene(generator, category=kind.category) for _ in range(together)]
+        images = np.concatenate([training_views(scene, cameras, kind.size).images for scene in scenes])
+        encoded = codec.encode(to_pixels(images))
+        latents.append(einops.rearrange(encoded, "(b t) c h w -> b c t h w", t=kind.num_views))
+        captions += [[describe(scene, generator) for _ in range(WORDINGS)] for scene in scenes]
+    return torch.cat(latents), captions
+
+
+def vae_pictures(generator: np.random.Generator, count: int, size: int) -> Tensor:
+    """Single views of training objects, for the VAE.
+
+    Args:
+        generator: Source of randomness; the pictures are a pure function of its state.
+        count: How many.
+        size: Side in pixels.
+
+    Returns:
+        Pictures (count, 3, size, size), float32 in [-1, 1].
+    """
+    cameras = orbit()
+    scenes = [sample_scene(generator) for _ in range(count)]
+    chosen = generator.integers(len(cameras), size=count)
+    views = [training_views(scene, cameras, size).images[number] for scene, number in zip(scenes, chosen, strict=True)]
+    return to_pixels(np.stack(views))
+
+
+def training_views(scene: Scene, cameras: tuple[Camera, ...], size: int) -> Views:
+    """The same as :func:`lumina_3d.world.show`, with what was rendered kept for other scenes of the same geometry."""
+    return paint(_shaded(arrangement_of(scene), cameras, size), scene)
+
+
+def to_pixels(images: npt.NDArray[np.uint8]) -> Tensor:
+    """RGB pictures (B, H, W, 3), 0-255, as float32 (B, 3, H, W) in [-1, 1]."""
+    return einops.rearrange(torch.from_numpy(images), "b h w c -> b c h w").contiguous().float() / 127.5 - 1
+
+
+# All geometries of the world: 18 alone, 108 on another, 324 side by side; 66 MB for 12 views of 64 pixels.
+@lru_cache(maxsize=450)
+def _shaded(arrangement: Arrangement, cameras: tuple[Camera, ...], size: int) -> Views:
+    return shade(arrangement, cameras, size)
