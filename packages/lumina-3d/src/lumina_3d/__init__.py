@@ -1,3 +1,61 @@
-"""3-D objects with Flag-DiT: not there yet. This package holds the name; it generates nothing so far."""
+"""3-D objects: views with known cameras, and the coloured, watertight meshes that they show.
+
+Public names load on first use, so that importing the package stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lumina_3d.artifacts import load_views, save_object, save_points, save_views
+    from lumina_3d.cameras import Camera, orbit
+    from lumina_3d.reprojection import Consistency, consistency
+    from lumina_3d.reconstruction import reconstruct
+    from lumina_3d.rendering import render
+    from lumina_3d.turntable import save_turntable
+    from lumina_3d.views import EmptyForegroundError, Object3D, Views
 
 __version__ = "0.1.0"
+__all__ = [
+    "Camera",
+    "Consistency",
+    "EmptyForegroundError",
+    "Object3D",
+    "Views",
+    "consistency",
+    "load_views",
+    "orbit",
+    "reconstruct",
+    "render",
+    "save_object",
+    "save_points",
+    "save_turntable",
+    "save_views",
+]
+
+_HOMES = {
+    "Camera": "cameras",
+    "Consistency": "reprojection",
+    "EmptyForegroundError": "views",
+    "Object3D": "views",
+    "Views": "views",
+    "consistency": "reprojection",
+    "load_views": "artifacts",
+    "orbit": "cameras",
+    "reconstruct": "reconstruction",
+    "render": "rendering",
+    "save_object": "artifacts",
+    "save_points": "artifacts",
+    "save_turntable": "turntable",
+    "save_views": "artifacts",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lumina_3d' has no attribute {name!r}")
+    return getattr(import_module(f"lumina_3d.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

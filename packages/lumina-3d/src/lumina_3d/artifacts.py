@@ -49,8 +49,8 @@ def save_object(item: Object3D, path: Path | str, metadata: Mapping[str, Any]) -
 
     Args:
         item: The object.
-        path: File to write, whose ending picks the format; a file that is there is replaced. STL holds neither colours nor
-            settings.
+        path: File to write, whose ending picks the format; a file that is there is replaced. STL holds neither
+            colours nor settings.
         metadata: JSON-ready settings, stored in glTF's ``asset.extras`` or in a comment of OBJ and PLY.
 
     Raises:

@@ -1,11 +1,12 @@
 """Pinhole cameras around an object, and ``transforms.json``, the file in which NeRF tools keep them.
 
-Convention: the world is glTF's, right-handed with +Y up and the front of an object facing +Z. A camera looks along its own
--Z with +Y up in the picture. Azimuth 0 sees the front; azimuth grows towards +X, elevation towards +Y; both in degrees.
+Convention: the world is glTF's, right-handed with +Y up and the front of an object facing +Z. A camera looks along its
+own -Z with +Y up in the picture. Azimuth 0 sees the front; azimuth grows towards +X, elevation towards +Y; both in
+degrees.
 
-The default field of view is narrow, 10 degrees, as through a long lens. A silhouette of few pixels then bounds nearly a
-prism instead of a cone, which keeps flat tops flat in a visual hull, as parallel projection would; yet views stay pinhole
-pictures, which every reconstruction program reads.
+The default field of view is narrow, 10 degrees, as through a long lens. A silhouette then bounds nearly a prism instead
+of a cone, which keeps flat tops flat in a visual hull, as parallel projection would; yet views stay pinhole pictures,
+which every reconstruction program reads.
 
 Shape legend: P points, R rays, H and W height and width of a picture in pixels.
 """
@@ -32,8 +33,8 @@ FRAME = 1.06
 """Half the width, in world units, that a default camera sees at its target."""
 DISTANCE = FRAME / math.tan(math.radians(FIELD_OF_VIEW / 2))
 ELEVATIONS = (0.0, 60.0)
-"""Of the views around an object, in turn. Level views bound flat tops and bottoms, raised ones corners and a lying ring's hole;
-of one circle at 30 degrees, a cube's hull keeps a roof that is not there."""
+"""Of the views around an object, in turn. Level views bound flat tops and bottoms, raised ones see a lying ring's hole;
+from one circle at 30 degrees, the visual hull of a cube wears a roof that is not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,14 +157,14 @@ class Camera:
         rays = np.stack([x, -y, np.full_like(x, -focal)], axis=1) @ self.matrix[:3, :3].T
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
-    def moved(self, *, scale: float, offset: Sequence[float]) -> "Camera":
+    def moved(self, *, scale: float, offset: Sequence[float] | Floats) -> "Camera":
         """The camera that sees ``scale * x + offset`` exactly where this one sees x."""
         pose = self.matrix
         pose[:3, 3] = scale * pose[:3, 3] + np.asarray(offset)
         return replace(self, pose=_rows(pose))
 
     def rounded(self, decimals: int = 6) -> "Camera":
-        """The camera with its pose rounded, so that ways of computing it that differ in the last bits give equal ones."""
+        """The camera with its pose rounded, so that computations that differ in the last bits give equal cameras."""
         return replace(self, pose=_rows(self.matrix.round(decimals) + 0.0))
 
 
@@ -263,7 +264,8 @@ def read_transforms(path: Path) -> tuple[tuple[Camera, ...], list[str], dict[str
         raise CodecError(f"there is no file {path}") from error
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise CodecError(
-            f"{path} is no transforms.json: expected camera_angle_x and frames with file_path and transform_matrix ({error!r})"
+            f"{path} is no transforms.json: expected camera_angle_x, and frames with file_path and transform_matrix "
+            f"({error!r})"
         ) from error
 
 

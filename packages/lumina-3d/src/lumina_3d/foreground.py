@@ -1,7 +1,7 @@
 """What belongs to the object in each picture: soft masks, and the object's own colours without the background's.
 
-A pixel on the object's edge mixes the background's colour b and the object's colour c. Its coverage is the projection on
-the line between them, clip((p - b)·(c - b) / |c - b|², 0, 1), with c taken from the nearest pixel well inside.
+A pixel on the object's edge mixes the background's colour b and the object's colour c. Its coverage is the projection
+on the line between them, clip((p - b)·(c - b) / |c - b|², 0, 1), with c taken from the nearest pixel well inside.
 
 Shape legend: N views, H and W height and width in pixels.
 """
@@ -32,7 +32,8 @@ class Foreground:
 
     Attributes:
         coverage: Share of each pixel that the object covers (N, H, W), float32, 0-1.
-        colors: RGB of the object (N, H, W, 3), float32, 0-255; outside and on its edge that of the nearest pixel inside.
+        colors: RGB of the object (N, H, W, 3), float32, 0-255; outside and on its edge those of the nearest pixel
+            inside.
         background: RGB (3,), float32, 0-255.
     """
 

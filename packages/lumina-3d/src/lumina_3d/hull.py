@@ -1,8 +1,8 @@
 """The visual hull: what every view allows, as a smooth field on a grid.
 
-At a point, the field is the least coverage that the point's projections have in the soft masks, sampled bilinearly. Its
-level 0.5 is the hull's surface, to a fraction of a pixel and of a voxel. A hull has no hollows that no silhouette shows: a
-bowl comes out full; a ring's hole is kept where some view sees through it.
+At a point, the field is the least coverage that the point's projections have in the soft masks, sampled bilinearly.
+Its level 0.5 is the hull's surface, to a fraction of a pixel and of a voxel. A hull has no hollows that no silhouette
+shows: a bowl comes out full; a ring's hole is kept where some view sees through it.
 
 Shape legend: N views, P points, X, Y and Z voxels along the axes.
 """

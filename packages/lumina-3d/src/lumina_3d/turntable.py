@@ -10,7 +10,7 @@ from flagdit_core.contact_sheet import save_contact_sheet
 from flagdit_core.errors import ConfigError
 from flagdit_core.output import atomic_file
 from lumina_3d.cameras import FIELD_OF_VIEW, Camera
-from lumina_3d.render import render
+from lumina_3d.rendering import render
 from lumina_3d.views import Object3D
 
 ENDINGS = (".png", ".gif", ".mp4")

@@ -55,8 +55,8 @@ class Object3D:
     """An object and the views that it was made from.
 
     Attributes:
-        mesh: Watertight, outward normals, vertex colours with the views' light in them. +Y is up, the front faces +Z; it
-            stands on y = 0 with its box centred on x = z = 0, and its longest side is 1 metre.
+        mesh: Watertight, outward normals, vertex colours with the views' light in them. +Y is up, the front faces +Z;
+            it stands on y = 0 with its box centred on x = z = 0, and its longest side is 1 metre.
         views: With cameras in the mesh's own coordinates, so that reprojection needs no other number.
     """
 
@@ -67,7 +67,8 @@ class Object3D:
 class EmptyForegroundError(CodecError):
     """Views in which there is nothing to make an object of.
 
-    Attributes:
+    Args:
+        message: What was expected, what came, what to do.
         views: The views themselves, which may still be worth keeping.
     """
 

@@ -1,7 +1,7 @@
 """An endless procedural source of captioned objects, and verifiers that say whether views or a mesh show a caption.
 
-Read in this order: vocabulary, scene, primitives, geometry, sampling, building, captions, parsing, splits, segmentation,
-templates, fitting, verifier, mesh_verifier, calibration, object_world.
+Read in this order: vocabulary, scene, primitives, geometry, sampling, building, captions, parsing, splits,
+segmentation, templates, fitting, verifier, mesh_verifier, calibration, object_world.
 """
 
 from lumina_3d.world.building import build, show

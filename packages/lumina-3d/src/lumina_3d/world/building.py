@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS
 from lumina_3d.cameras import Camera
-from lumina_3d.render import render
+from lumina_3d.rendering import render
 from lumina_3d.views import Views
 from lumina_3d.world.geometry import Arrangement, Solid
 from lumina_3d.world.primitives import primitive

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from flagdit_core.world import Verdict
 from flagdit_core.shapes.vocabulary import COLORS
+from flagdit_core.world import Verdict
 from lumina_3d.cameras import Camera
 from lumina_3d.views import Views
 from lumina_3d.world.building import show
@@ -28,8 +28,8 @@ def swap_one(claims: Claims, generator: np.random.Generator) -> tuple[str, Claim
         generator: Source of randomness; every assertion is equally likely to be changed.
 
     Returns:
-        The kind of what was changed ("shape", "color", "size", "relation", or "order" where the two objects of "on" change
-        places), and the new claims.
+        The kind of what was changed ("shape", "color", "size", "relation", or "order" where the two objects of "on"
+        change places), and the new claims.
     """
     options: list[tuple[str, int]] = []
     for number, item in enumerate(claims.objects):

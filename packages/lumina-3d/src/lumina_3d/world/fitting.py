@@ -1,7 +1,7 @@
 """Find the arrangement that agrees best with what is seen, beginning with the one that is claimed.
 
-Shapes, sizes, relation and turn are changed one after the other, each to its best value, until nothing gets better. What is
-found is thus the world's own arrangement, whose words can be compared with the claim's.
+Relation and turn, sizes and shapes are changed one after the other, each to its best value, until nothing gets better.
+What is found is thus the world's own arrangement, whose words can be compared with the claim's.
 """
 
 from collections.abc import Callable, Iterable

@@ -46,7 +46,7 @@ class Arrangement:
 
     @property
     def solids(self) -> tuple[Solid, ...]:
-        """The solids, not turned (``turn`` is for the caller), with the box around all of them centred on the origin."""
+        """The solids, not turned (``turn`` is for the caller), with the box around all centred on the origin."""
         radii = [SIZES[size] for size in self.sizes]
         heights = [HEIGHTS[shape] * radius for shape, radius in zip(self.shapes, radii, strict=True)]
         match self.relation:

@@ -1,4 +1,4 @@
-"""Is a mesh what a sentence says? Its volume is compared with that of the world's own solids, its colours with their names.
+"""Is a mesh what a sentence says? Its volume is compared with that of the world's own solids, its colours are named.
 
 A mesh may be of any size, stand anywhere and be turned about the up axis: both are brought to one measure first.
 """
@@ -75,7 +75,7 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
 
 
 def _sampled(mesh: "trimesh.Trimesh") -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Points (P, 3) of the unit box, evenly spread, and whether they are in the mesh once it is fitted into that box."""
+    """Points (P, 3) of the unit box, evenly spread, and whether they are in the mesh, fitted into that box."""
     from scipy.stats import qmc
 
     points = (qmc.Halton(3, scramble=False).random(_POINTS) - 0.5) * (1 + _MARGIN)

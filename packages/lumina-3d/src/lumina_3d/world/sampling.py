@@ -74,9 +74,7 @@ def _propose(generator: np.random.Generator, category: str) -> Scene:
         for number, color in enumerate(colors)
     )
     told = [
-        ObjectClaim(
-            shape=item.shape, color=item.color, size=item.size if generator.random() < TOLD_SIZE else None
-        )
+        ObjectClaim(shape=item.shape, color=item.color, size=item.size if generator.random() < TOLD_SIZE else None)
         for item in objects
     ]
     return Scene(objects=objects, claims=Claims(objects=tuple(told), relation=relation))

@@ -27,7 +27,7 @@ class ObjectClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """Everything that a sentence asserts: its objects in order of mention (and no others), and how two of them stand."""
+    """What a sentence asserts: its objects in order of mention (and no others), and how two of them stand."""
 
     objects: tuple[ObjectClaim, ...]
     relation: str | None = None
@@ -69,9 +69,7 @@ class SceneObject:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One or two objects to show, and the claims that a caption of them makes (``claims.objects[i]`` is about
-    ``objects[i]``).
-    """
+    """Objects to show, and the claims that a caption makes (``claims.objects[i]`` is about ``objects[i]``)."""
 
     objects: tuple[SceneObject, ...]
     claims: Claims

@@ -1,7 +1,7 @@
 """Which colour of the vocabulary covers each pixel of the views, without learning.
 
-Light scales a colour c to s·c. A pixel belongs to the colour on whose ray from black it lies nearest. That holds well inside
-an object only; on its edge, coverage is the projection on the line from the background to the nearest pixel well inside.
+Light scales a colour c to s·c. A pixel well inside an object belongs to the colour on whose ray from black it lies
+nearest. On an edge, coverage is the projection on the line from the background to the nearest pixel well inside.
 
 Shape legend: N views, H and W height and width in pixels, K colours that are present.
 """

@@ -17,7 +17,12 @@ HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
 """Colour and shape pairs that no training object has."""
 
 HELD_OUT_MEETINGS: frozenset[tuple[str, str, str]] = frozenset(
-    {("sphere", "on", "cylinder"), ("torus", "on", "cube"), ("cone", "beside", "pyramid"), ("torus", "beside", "sphere")}
+    {
+        ("sphere", "on", "cylinder"),
+        ("torus", "on", "cube"),
+        ("cone", "beside", "pyramid"),
+        ("torus", "beside", "sphere"),
+    }
 )
 """First shape, relation, second shape: meetings that no training scene shows, in whatever colours and sizes."""
 

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lumina_3d.cameras import Camera
-from lumina_3d.render import render
+from lumina_3d.rendering import render
 from lumina_3d.world.building import solid_mesh
 from lumina_3d.world.geometry import Arrangement, Solid, turning
-
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,9 +34,9 @@ def template(arrangement: Arrangement, cameras: tuple[Camera, ...], width: int, 
     distances = np.linalg.norm(positions[:, None] - centres, axis=-1)
     first_in_front = (distances[:, 0] < distances[:, 1])[:, None, None]
     first, second = alone
-    return np.stack(
-        [np.where(first_in_front, first, first * (1 - second)), np.where(first_in_front, second * (1 - first), second)]
-    )
+    left_of_first = np.where(first_in_front, 1, 1 - second)
+    left_of_second = np.where(first_in_front, 1 - first, 1)
+    return np.stack([first * left_of_first, second * left_of_second]).astype(np.float32)
 
 
 @lru_cache(maxsize=2048)

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 SHORTEST_SIDE = 32
 """Smaller views cannot be judged."""
 LEAST_OVERLAP = 0.7
-"""An object is what it resembles most if its soft intersection over union with that, over all views, is at least this."""
+"""An object is what it resembles most if its soft intersection over union with that in all views is at least this."""
 MISSING = "missing"
 
 _WORKING_SIDE = 64
@@ -35,8 +35,8 @@ def verify(views: Views, caption: str | Claims) -> Verdict:
         caption: A sentence of the world's language, or its claims.
 
     Returns:
-        One check per claim, of kinds "count", "color", "shape", "size" and "relation". All views are judged together: an
-        object has a shape only if it has it from every side.
+        One check per claim, of kinds "count", "color", "shape", "size" and "relation". All views are judged together:
+        an object has a shape only if it has it from every side.
 
     Raises:
         ConfigError: If the caption is not of the language.

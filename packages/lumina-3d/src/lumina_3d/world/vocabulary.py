@@ -1,7 +1,7 @@
 """The words of the object world: what each stands for, and all the ways to say it.
 
-Colours and the words for colours and sizes are core's (:mod:`flagdit_core.shapes.vocabulary`), shared with the worlds of flat
-shapes. In the phrase tables the first phrase is the canonical one. Every phrase listed is both spoken by
+Colours and the words for colours and sizes are core's (:mod:`flagdit_core.shapes.vocabulary`), shared with the worlds
+of flat shapes. In the phrase tables the first phrase is the canonical one. Every phrase listed is both spoken by
 :func:`lumina_3d.world.describe` and understood by :func:`lumina_3d.world.parse`.
 """
 

@@ -42,7 +42,7 @@ def reconstruct(views: Views, *, resolution: int = 64) -> Object3D:
     Example:
         >>> import trimesh
         >>> from lumina_3d.cameras import orbit
-        >>> from lumina_3d.render import render
+        >>> from lumina_3d.rendering import render
         >>> views = render(trimesh.creation.icosphere(radius=0.4), orbit(8), width=64, height=64)
         >>> reconstruct(views, resolution=32).mesh.is_watertight
         True

@@ -26,8 +26,9 @@ LARGEST_PICTURE = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Light:
-    """A distant light that fades over the whole sphere: a surface with normal n shows its colour times
-    ``ambient + (1 - ambient) * (1 + n·direction) / 2``, so that faces turned away differ too.
+    """A distant light that fades over the whole sphere, so that faces turned away from it differ too.
+
+    A surface with normal n shows its colour times ``ambient + (1 - ambient) * (1 + n·direction) / 2``.
 
     Attributes:
         direction: Towards the light, in the world; any length but 0.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lumina_3d.foreground import find_foreground
-from lumina_3d.render import render
+from lumina_3d.rendering import render
 from lumina_3d.views import Views
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class Consistency:
 
     Attributes:
         silhouette_iou: Soft intersection over union of the masks, 0-1.
-        color_error: Mean absolute difference of RGB, in levels of 255, over pixels that both cover whole; NaN where there
-            is none.
+        color_error: Mean absolute difference of RGB, in levels of 255, over pixels that both cover whole; NaN where
+            there is none.
     """
 
     silhouette_iou: tuple[float, ...]
@@ -48,23 +48,26 @@ def consistency(views: Views, mesh: "trimesh.Trimesh") -> Consistency:
         mesh: With the views' light in its colours.
 
     Returns:
-        Silhouette and colour agreement of each view. Views that contradict one another cannot all agree with one object.
+        Agreement of each view. Views that contradict one another cannot all agree with one object.
 
     Raises:
         EmptyForegroundError: A view shows no object.
     """
     foreground = find_foreground(views)
-    size = {"width": views.width, "height": views.height}
-    shown = render(mesh, views.cameras, **size, light=None).images.astype(np.float32)
     black = mesh.copy()
     black.visual.face_colors = (0, 0, 0, 255)
-    covered = 1 - render(black, views.cameras, **size, light=None).images[..., 0].astype(np.float32) / 255
+    shown, shadow = (
+        render(item, views.cameras, width=views.width, height=views.height, light=None).images.astype(np.float32)
+        for item in (mesh, black)
+    )
+    covered = 1 - shadow[..., 0] / 255
     errors = np.abs(shown - views.images).mean(axis=-1)
     both = np.minimum(covered, foreground.coverage) > _COVERED
     return Consistency(
         silhouette_iou=tuple(soft_iou(a, b) for a, b in zip(covered, foreground.coverage, strict=True)),
         color_error=tuple(
-            float(error[where].mean()) if where.any() else float("nan") for error, where in zip(errors, both, strict=True)
+            float(error[where].mean()) if where.any() else float("nan")
+            for error, where in zip(errors, both, strict=True)
         ),
     )
 
