@@ -49,7 +49,7 @@ def expected(arguments: list[Tensor], dout: Tensor, layout: Layout = LAYOUT) -> 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(
-    ("heads", "width", "num_keys"), [((2, 1), 48, 21), ((1, 1), 96, 16), ((3, 1), 128, 5)], ids=str
+    ("heads", "width", "num_keys"), [((2, 1), 48, 21), ((1, 1), 96, 16), ((4, 2), 128, 5)], ids=str
 )
 def test_gated_cross_attention(heads, width, num_keys, dtype):
     """Forward and all gradients: two slabs, grouped heads, blocks not full, gaps in texts and one fully masked.
