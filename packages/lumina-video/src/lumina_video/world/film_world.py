@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.world import Prompt, Verdict
-from lumina_video.film import Film
+from lumina_video.film import Film, Frames
 from lumina_video.world.captions import describe
 from lumina_video.world.sampling import Split, sample_scene
 from lumina_video.world.verifier import verify
@@ -47,6 +46,6 @@ class FilmWorld:
             prompts.append(Prompt(text=describe(scene, generator), category=category))
         return prompts
 
-    def verify(self, artifact: Film | npt.NDArray[np.uint8], prompt: str) -> Verdict:
+    def verify(self, artifact: Film | Frames, prompt: str) -> Verdict:
         """Compare a film with what a prompt asserts."""
         return verify(artifact, prompt)

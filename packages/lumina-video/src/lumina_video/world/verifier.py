@@ -1,13 +1,12 @@
 """Does a film show what a sentence says? Not learned: look at every frame, follow each object, compare the claims."""
 
 import numpy as np
-import numpy.typing as npt
 
 from flagdit_core.errors import ShapeError
 from flagdit_core.shapes import Observation, look
 from flagdit_core.shapes.vocabulary import size_of
 from flagdit_core.world import Check, Verdict
-from lumina_video.film import Film
+from lumina_video.film import Film, Frames
 from lumina_video.world.parsing import parse
 from lumina_video.world.scene import Claims, ObjectClaim
 from lumina_video.world.tracking import Track, follow, motion_of
@@ -17,14 +16,17 @@ ANGLE_STEP = 7.5
 AGREEMENT = 0.7
 """The share of the frames that must show the right number of objects."""
 
+LEAST_FRAMES = 4
+"""Motions of shorter films cannot be told apart."""
+
 _MISSING = "missing"
 
 
-def verify(film: Film | npt.NDArray[np.uint8], caption: str | Claims) -> Verdict:
+def verify(film: Film | Frames, caption: str | Claims) -> Verdict:
     """Compare a film with what a caption asserts.
 
     Args:
-        film: A film, or its frames, uint8 RGB (T, H, W, 3), at least 4 of them.
+        film: A film, or its frames, at least 4 of them.
         caption: A sentence of the world's language, or its claims.
 
     Returns:
@@ -42,8 +44,8 @@ def verify(film: Film | npt.NDArray[np.uint8], caption: str | Claims) -> Verdict
     """
     claims = parse(caption) if isinstance(caption, str) else caption
     frames = film.frames if isinstance(film, Film) else film
-    if frames.ndim != 4 or len(frames) < 4:
-        raise ShapeError(f"expected a film of at least 4 frames (T, H, W, 3), got {frames.shape}")
+    if len(frames) < LEAST_FRAMES:
+        raise ShapeError(f"expected a film of at least {LEAST_FRAMES} frames, got {len(frames)}")
     seen = [look(frame, angle_step=ANGLE_STEP) for frame in frames]
     checks = [_count(claims, seen)]
     if claims.background is not None:

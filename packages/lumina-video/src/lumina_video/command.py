@@ -1,0 +1,128 @@
+"""What the ``lumina`` command asks of films."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from flagdit_core.errors import CodecError, ConfigError
+from flagdit_core.output import check_output
+from flagdit_core.pipeline.request import Generated, GenerationRequest
+from lumina_video.artifacts import check_film_file, read_film
+from lumina_video.contact_sheet import save_contact_sheet
+from lumina_video.film import Film, Frames, Picture
+from lumina_video.pipeline import VideoPipeline
+from lumina_video.world import FilmWorld
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JoinedFrames:
+    """One film's frames and then another's."""
+
+    before: Frames
+    after: Frames
+    skipped: int
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.after) - self.skipped
+
+    def __iter__(self) -> Iterator[Picture]:
+        yield from self.before
+        for number, frame in enumerate(self.after):
+            if number >= self.skipped:
+                yield frame
+
+
+def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
+    """The films that a command asks for.
+
+    Args:
+        pipeline: The model.
+        request: What to make.
+
+    Returns:
+        The films with their metadata.
+
+    Raises:
+        FlagDiTError: As :meth:`VideoPipeline.__call__`; and what a file format cannot hold, or a file that is no
+            picture or film.
+    """
+    options, defaults = dict(request.options), pipeline.components.defaults
+    width, height = request.size or (None, None)
+    fps = options.get("fps", defaults.get("fps"))
+    for path in request.paths:
+        check_film_file(path, width=width or 2, height=height or 2, fps=fps or 1.0)
+    sheet = _check_sheet(options.get("contact-sheet"))
+    extended = None if "extend" not in options else read_film(options["extend"])
+    overlap = options.get("overlap", 4)
+    output = pipeline(
+        request.prompts,
+        negative_prompt=request.negative_prompt,
+        image=_picture(options.get("first-frame")),
+        last_image=_picture(options.get("last-frame")),
+        video=extended,
+        overlap=overlap,
+        width=width,
+        height=height,
+        num_frames=_num_frames(options, fps),
+        fps=fps,
+        num_videos_per_prompt=request.count,
+        first_video_index=request.first,
+        seed=request.seeds,
+        strict=request.strict,
+        progress=request.progress,
+        settings=request.settings,
+    )
+    films = output.films
+    if extended is not None:
+        joined = (JoinedFrames(before=extended.frames, after=film.frames, skipped=overlap) for film in films)
+        films = [Film(frames=frames, fps=film.fps) for frames, film in zip(joined, films, strict=True)]
+    if sheet is not None:
+        save_contact_sheet(films, sheet)
+    return Generated.of(films, output.report)
+
+
+def world(size: tuple[int, int] | None) -> FilmWorld:
+    """The film world.
+
+    Args:
+        size: Not looked at: what its prompts ask for has room in films of any shape.
+
+    Returns:
+        The world.
+    """
+    return FilmWorld()
+
+
+def _num_frames(options: dict[str, Any], fps: float | None) -> int | None:
+    """The length that was asked for, in frames."""
+    if "seconds" not in options:
+        return options.get("frames")
+    if "frames" in options:
+        raise ConfigError("--frames and --seconds say the same thing; give one of them")
+    seconds = options["seconds"]
+    if not seconds > 0 or fps is None:
+        raise ConfigError(f"--seconds must be above 0, got {seconds:g}")
+    return max(1, round(seconds * fps))
+
+
+def _picture(path: Path | None) -> Image.Image | None:
+    """A picture that the film begins or ends with."""
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise CodecError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def _check_sheet(path: Path | None) -> Path | None:
+    """Where the contact sheet goes, made sure of before any work."""
+    if path is not None:
+        if path.suffix.lower() != ".png":
+            raise ConfigError(f"--contact-sheet must end in .png, got {path}")
+        check_output(path)
+    return path

@@ -1,0 +1,243 @@
+"""Text to films."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, check_memory, generate_latents, memory_errors
+from flagdit_core.pipeline.arguments import FrameSize, check_frame_size, check_latents, check_prompts, check_whole
+from flagdit_core.report import Report
+from lumina_video.codec import FilmCodec, load_codec
+from lumina_video.conditioning import as_frame, known_frames, last_frames
+from lumina_video.film import Film, Picture
+from lumina_video.modality import MODALITY
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOutput:
+    """Films and how they came about.
+
+    Attributes:
+        films: Decoded as they are gone through, so that none is in memory as a whole.
+        latents: (N, C, t, h, w) float32, at t = 1.
+        report: Settings used, and every deviation from what was asked.
+    """
+
+    films: list[Film]
+    latents: Tensor
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecodedFrames:
+    """The frames of a latent, decoded each time that they are gone through.
+
+    Attributes:
+        codec: Decodes.
+        latent: (C, t, h, w).
+    """
+
+    codec: FilmCodec
+    latent: Tensor
+
+    def __len__(self) -> int:
+        return self.codec.num_frames(self.latent.shape[1])
+
+    def __iter__(self) -> Iterator[Picture]:
+        for frame in self.codec.decode_frames(self.latent):
+            pixels = ((frame.float() + 1) / 2).clamp(0, 1)
+            picture: Picture = rearrange((255 * pixels).round().byte(), "c h w -> h w c").cpu().numpy()
+            yield picture
+
+
+class VideoPipeline(Pipeline):
+    """Text to films of any size and length.
+
+    Args:
+        components: Text encoder, network, codec and default settings.
+        name: What to call the model in reports.
+
+    Example:
+        >>> pipe = VideoPipeline.from_pretrained("nano")
+        >>> film = pipe("a red circle moves from left to right", num_frames=8, seed=7).films[0]
+        >>> film.to_numpy().shape
+        (8, 64, 64, 3)
+    """
+
+    modality = MODALITY
+
+    @staticmethod
+    def load_codec(folder: Path, *, dtype: torch.dtype) -> FilmCodec:
+        """The video VAE, or picture VAE, in a model's ``vae`` folder, in the precision asked for."""
+        return load_codec(folder, dtype=dtype)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str | Sequence[str] | None = None,
+        next_prompt: str | None = None,
+        image: Image.Image | None = None,
+        last_image: Image.Image | None = None,
+        video: Film | None = None,
+        overlap: int = 4,
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        fps: float | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        num_videos_per_prompt: int = 1,
+        seed: int | Sequence[int] | None = None,
+        first_video_index: int = 0,
+        latents: Tensor | None = None,
+        callback_on_step_end: Callable[["VideoPipeline", int, float, dict[str, Any]], object] | None = None,
+        strict: bool = False,
+        progress: bool | None = None,
+        solver: str | None = None,
+        time_shift: float | None = None,
+        settings: SamplingSettings | None = None,
+    ) -> VideoOutput:
+        """Films of what the prompts say. What is None is as the model folder says.
+
+        Film k of a prompt depends on the prompt, the size, the length, the seed and k alone. No training is needed for
+        first and last pictures, extension and transition: given frames are kept exactly while the others are made.
+
+        Args:
+            prompt: One text or several, none of them empty.
+            negative_prompt: What to steer away from: one text for all, or one for each prompt.
+            next_prompt: What the films turn into: its share grows evenly from the first frame to the last.
+            image: Picture that the films begin with; scaled to cover the frame, and cut.
+            last_image: Picture that they end with.
+            video: Film to go on from: its last frames are the first of the new ones.
+            overlap: How many frames of ``video``.
+            height: Pixels, a multiple of the codec's stride times the patch size.
+            width: Pixels, likewise.
+            num_frames: Length in frames; with a causal codec one more than a multiple of 4.
+            fps: Frames a second of the finished films; the frames do not depend on it.
+            num_inference_steps: Solver steps.
+            guidance_scale: Classifier-free guidance weight; 1 is none.
+            num_videos_per_prompt: Films for each prompt.
+            seed: One seed for all prompts, or one for each; None draws one for each prompt, which the report tells.
+            first_video_index: Number of the first film under its seed.
+            latents: (N, C, t, h, w) starting points at t = 0, instead of noise from a seed.
+            callback_on_step_end: Called as ``(pipeline, step index, time, {"latents": (N, C, t, h, w)})`` after each
+                step, to look on; raise ``CancelledError`` to stop.
+            strict: Raise where something would only be reported, such as a prompt too long.
+            progress: Show a progress bar; None shows it on a terminal only.
+            solver: Name of the solver.
+            time_shift: Above 1 puts more steps near the noise.
+            settings: All sampling settings at once; those named above change them.
+
+        Returns:
+            The films, prompt after prompt, their latents and the report.
+
+        Raises:
+            ConfigError: An argument is out of range, or two contradict one another.
+            ShapeError: The size is not divisible as the model needs, or ``latents`` has another shape.
+            CodecError: The codec cannot have so many frames.
+            OutOfMemoryError: The device is too small for it.
+            StrictError: ``strict`` is set and there was a deviation.
+        """
+        parts = self.components
+        settings = (settings or parts.sampling).replace(
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            solver=solver,
+            time_shift=time_shift,
+        )
+        batch = check_prompts(
+            prompt,
+            negative_prompt=negative_prompt,
+            guided=settings.guidance_scale != 1.0,
+            count=num_videos_per_prompt,
+            first=first_video_index,
+            seed=seed,
+            from_latents=latents is not None,
+            artifact="video",
+        )
+        size, count = check_frame_size(parts, height=height, width=width), len(batch)
+        num_frames, fps = self._check_length(num_frames, fps)
+        codec = self._codec
+        shape = (codec.latent_channels, codec.latent_frames(num_frames), size.rows, size.columns)
+        check_latents(latents, (count, *shape))
+        first, last = _given_frames(image, last_image, video, overlap, size)
+        known = known_frames(codec, shape, size, first=first, last=last, device=parts.model.device)
+        ramp = torch.linspace(0, 1, shape[1])[None, :, None, None]
+        regions = [] if next_prompt is None else [Region(prompt=next_prompt, weight=ramp)]
+        what = f"{count} film{'s' if count > 1 else ''} of {num_frames} frames of {size}"
+        report = Report(strict=strict)
+        report.record(
+            model=self.name,
+            **batch.as_dict(),
+            next_prompt=next_prompt,
+            height=size.height,
+            width=size.width,
+            num_frames=num_frames,
+            fps=fps,
+            given_frames={"first": len(first), "last": len(last)},
+            from_latents=latents is not None,
+        )
+
+        def after_step(step: int, t: float, items: list[Tensor]) -> None:
+            if callback_on_step_end is not None:
+                callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
+
+        check_memory(size.num_bytes, parts.model.device, what)
+        with memory_errors(what):
+            final = generate_latents(
+                parts,
+                batch.prompts,
+                [shape] * count,
+                settings,
+                seeds=batch.seeds,
+                indices=batch.indices,
+                negative_prompts=batch.negative_prompts,
+                latents=None if latents is None else list(latents),
+                known=None if known is None else [known] * count,
+                regions=[regions] * count,
+                callback=after_step,
+                progress=progress,
+                report=report,
+            )
+        films = [Film(frames=DecodedFrames(codec=codec, latent=latent), fps=fps) for latent in final]
+        return VideoOutput(films=films, latents=torch.stack(final), report=report)
+
+    @property
+    def _codec(self) -> FilmCodec:
+        codec: Any = self.components.codec
+        film_codec: FilmCodec = codec
+        return film_codec
+
+    def _check_length(self, num_frames: int | None, fps: float | None) -> tuple[int, float]:
+        """Frames and frames a second, of the call or of the model."""
+        defaults = self.components.defaults
+        num_frames = defaults.get("num_frames") if num_frames is None else num_frames
+        fps = defaults.get("fps") if fps is None else fps
+        if num_frames is None or fps is None:
+            raise ConfigError("this model has no length or rate of its own; give num_frames and fps")
+        check_whole("num_frames", num_frames, 1)
+        if isinstance(fps, bool) or not isinstance(fps, int | float) or not math.isfinite(fps) or fps <= 0:
+            raise ConfigError(f"fps must be a number above 0, got {fps!r}")
+        return num_frames, float(fps)
+
+
+def _given_frames(
+    image: Image.Image | None, last_image: Image.Image | None, video: Film | None, overlap: int, size: FrameSize
+) -> tuple[list[Picture], list[Picture]]:
+    """The frames that the films begin and end with."""
+    if image is not None and video is not None:
+        raise ConfigError("a film can begin with a picture or go on from another film; give image or video")
+    first = [] if image is None else [as_frame(image, size)]
+    if video is not None:
+        first = last_frames(video, overlap)
+    return first, [] if last_image is None else [as_frame(last_image, size)]

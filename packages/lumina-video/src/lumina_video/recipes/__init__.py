@@ -1,0 +1,6 @@
+"""Training recipes: plain functions of a frozen configuration, run by ``lumina train MODULE:FUNCTION``."""
+
+from lumina_video.recipes.nano import nano
+from lumina_video.recipes.vae import vae
+
+__all__ = ["nano", "vae"]

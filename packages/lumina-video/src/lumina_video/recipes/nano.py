@@ -1,0 +1,79 @@
+"""The recipe of the shipped model: the picture model, trained further on the film world."""
+
+from pathlib import Path
+
+import numpy as np
+
+from flagdit_core.flow.timesteps import TimestepDistribution
+from flagdit_core.model.config import FlagDiTConfig
+from flagdit_core.pipeline import SamplingSettings
+from flagdit_core.recipes import WorldRecipe, train_world_model
+from flagdit_core.training import TrainingConfig
+from lumina_video.modality import MODALITY
+from lumina_video.recipes.films import encode_films, film_stage
+from lumina_video.world import describe, sample_scene
+
+_ONE_OBJECT = {"moving": 1.0, "bouncing": 0.6, "resizing": 0.7, "fading": 0.6, "turning": 0.7, "still": 0.4}
+
+NANO = WorldRecipe(
+    output_dir=Path("runs/film-nano"),
+    codec=MODALITY.models["nano"] / "vae",
+    model=FlagDiTConfig.preset("nano"),
+    start_from="image/nano",
+    stages=(
+        film_stage(steps=3000, films=3000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT),
+        film_stage(
+            steps=1000, films=3000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT | {"two objects": 1.0}
+        ),
+    ),
+    training=TrainingConfig(
+        num_steps=4000,
+        batch_size=24,
+        optimizer="muon",
+        learning_rate=1e-3,
+        muon_learning_rate=2e-3,
+        betas=(0.9, 0.98),
+        gate_learning_rate_multiplier=10.0,
+        warmup_steps=50,
+        decay="cosine",
+        final_learning_rate_fraction=0.02,
+        max_grad_norm=1.0,
+        ema_decay=0.995,
+        precision="bfloat16",
+        prefetch_batches=2,
+        sample_every=500,
+        checkpoint_every=250,
+        timesteps=TimestepDistribution(kind="logit-normal", mean=-0.3, std=1.2),
+    ),
+    sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(8, 8, 8)),
+    sampled_prompts=42,
+)
+
+
+def nano(config: WorldRecipe = NANO, *, resume: bool = False) -> Path:
+    """Train the nano model and write it as a pipeline folder.
+
+    Args:
+        config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
+        resume: Go on from the latest checkpoint in ``output_dir``.
+
+    Returns:
+        The folder of the finished model, or of the checkpoints if the run was stopped before its end.
+
+    Raises:
+        ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        OutputError: ``output_dir`` holds a finished ``model`` already.
+    """
+    return train_world_model(config, MODALITY, encode=encode_films, describe=caption, resume=resume)
+
+
+def caption(generator: np.random.Generator) -> str:
+    """A caption of the world.
+
+    Args:
+        generator: Picks the scene and the words.
+
+    Returns:
+        What a random film shows.
+    """
+    return describe(sample_scene(generator, split="any"), generator)
