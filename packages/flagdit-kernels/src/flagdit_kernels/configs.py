@@ -104,7 +104,7 @@ def _text_config(direction: str, block_m: int, block_n: int, num_warps: int, num
 
 def _text_kernels(architecture: str) -> dict[str, Rows]:
     """The kernels of gated_cross_attention; in float32, which has no matrix units, with small blocks."""
-    kernels = {}
+    kernels: dict[str, Rows] = {}
     for direction, rows in _TEXT_BLOCKS[architecture].items():
         kernel, float32 = f"gated_cross_attention.{direction}", _TEXT_FLOAT32[direction]
         kernels[kernel] = {width: _text_config(direction, *blocks) for width, blocks in rows.items()}

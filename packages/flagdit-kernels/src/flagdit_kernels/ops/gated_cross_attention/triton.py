@@ -8,7 +8,7 @@ present are never read, so a short prompt in a long text costs what a short text
 
 Backward saves nothing: the sum that the softmax's gradient subtracts, ``dout . text``, needs ``text``, which only a
 pass over the keys gives back, and that pass finds the log-sum-exp on its way. A stored log-sum-exp would spare no
-product. ``_dq_kernel`` (12 L N H T FLOPs with its recomputed scores) makes that pass, keeps both sums per query for
+product. ``_dq_kernel`` (10 L N H T FLOPs with its recomputed scores) makes that pass, keeps both sums per query for
 ``_dkdv_kernel`` (8 L N H T FLOPs), and reads q and dout and writes dq: 6 bytes per value, then 4 to read both again.
 
 A program of ``_dkdv_kernel`` owns (segment, query head, block of keys, share of the segment's queries); its sums in
