@@ -24,7 +24,7 @@ TRITON := triton==3.6.0; sys_platform == 'linux'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint type fmt bench docs dist clean
+.PHONY: help demo test lint type fmt bench bench-gpu docs dist clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench: $(VENV)/.dev ## Time everything on this machine's CPU: JSON into benchmar
 	$(BIN)/python -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,iqr,rounds \
 		--bench-results benchmarks/results $(BENCH_FLAGS)
 	$(BIN)/python -m benchmarks.report
+
+bench-gpu: $(VENV)/.dev ## Time operators, blocks and models on this machine's GPU (BENCH_FLAGS="--only ... --budget 500")
+	@$(BIN)/flagdit-bench --results benchmarks/results $(BENCH_FLAGS); status=$$?; \
+	if [ $$status -lt 2 ]; then $(BIN)/python -m benchmarks.report; fi; exit $$status
 
 docs: $(VENV)/.dev ## Remake docs/performance.md; run every snippet and example of the pages, and follow their links
 	$(BIN)/python -m benchmarks.report

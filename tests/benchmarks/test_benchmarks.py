@@ -99,6 +99,84 @@ def test_the_page_shows_the_newest_run(tmp_path: Path) -> None:
     assert "2026-01-01" not in page.read_text(encoding="utf-8")
 
 
+def gpu_operators() -> dict[str, object]:
+    """A suite of one operator on a GPU, as ``flagdit-bench`` writes it."""
+    shared = {"name": "swiglu", "settings": {"shape": "3072/96 16K", "dtype": "bfloat16", "direction": "forward"}}
+    timed = {"rounds": 25, "warmup_rounds": 5, "launches": [], "backend": None}
+
+    def row(implementation: str, milliseconds: float, peak: int) -> dict[str, object]:
+        times = {"median": milliseconds / 1e3, "iqr": milliseconds / 1e4, "fastest": milliseconds / 1e3}
+        readings = {"work": {"bytes": 3 * 10**9}, "extra": {"peak_memory_bytes": peak, "host_seconds": 1e-5}}
+        return shared | timed | times | readings | {"implementation": implementation}
+
+    copy = row("flagdit", 1.0, 0) | {"name": "copy", "settings": {"dtype": "bfloat16"}, "work": {"bytes": 4 * 10**9}}
+    kernel = {
+        "kernel": "flagdit_kernels.ops.swiglu.triton._forward_kernel",
+        "constants": {"BLOCK_L": 4},
+        "num_warps": 4,
+        "num_stages": 3,
+        "registers": 40,
+        "spilled_bytes": 16,
+        "shared_memory_bytes": 0,
+    }
+    ours = row("flagdit", 1.0, 2**30) | {"backend": "triton", "launches": [kernel]}
+    reason = "liger_kernel.ops.swiglu cannot be imported"
+    absent = shared | {"implementation": "liger", "reason": reason, "red": False}
+    red = shared | {
+        "name": "attention",
+        "implementation": "flagdit",
+        "reason": "relative error 0.3: no number",
+        "red": True,
+    }
+    suite = operators("2026-03-01", ours=1e-6, peer=1e-6)
+    gpu = {"name": "NVIDIA H200", "capability": "9.0", "multiprocessors": 132, "memory_bytes": 139 * 2**30}
+    return suite | {
+        "device": "nvidia-h200",
+        "machine": suite["machine"] | {"accelerator": gpu},
+        "versions": {"torch": "2.11", "triton": "3.6", "cuda": "13.0"},
+        "commit": None,
+        "measurements": [copy, ours, row("eager", 3.0, 2**31), row("compiled", 1.1, 2**30)],
+        "refusals": [absent, red],
+    }
+
+
+def test_the_page_of_a_gpu(tmp_path: Path) -> None:
+    """Ours with its share of the ceiling, peers as ratios, memory beside eager's, kernels, and every missing number."""
+    (tmp_path / "a.json").write_text(json.dumps(operators("2026-02-01", ours=2e-6, peer=3e-6)))
+    page = tmp_path / "page.md"
+    assert python("benchmarks.report", "--results", tmp_path, "--page", page).returncode == 0
+    assert "No GPU has been timed yet" in page.read_text(encoding="utf-8")
+    (tmp_path / "b.json").write_text(json.dumps(gpu_operators()))
+    (tmp_path / "c.json").write_text(json.dumps(gpu_operators() | {"suite": "blocks", "quick": True}))
+    assert python("benchmarks.report", "--results", tmp_path, "--page", page).returncode == 0
+    text = page.read_text(encoding="utf-8")
+    assert "No GPU has been timed yet" not in text and "## NVIDIA H200, 139 GiB" in text and "## A, 2 cores" in text
+    assert "commit unknown, torch 2.11, triton 3.6, cuda 13.0" in text and "copy 4.0 TB/s" in text
+    cells = "3072/96 16K, bfloat16 | forward | 1.000 ± 5 % | 3.0 TB/s | 0.75 | eager 3.00, compiled 1.10"
+    assert f"| `swiglu` | {cells} | 1.00 GiB (0.50 of eager) |" in text
+    assert "| `attention` | 3072/96 16K, bfloat16 | forward | no number: red |" in text
+    assert "| `swiglu.triton._forward_kernel` | 3072/96 16K, bfloat16, forward | 4 | 3 | 40 | 16 | 0 |" in text
+    assert "- liger, 1 row: liger_kernel.ops.swiglu cannot be imported\n" in text
+    assert "- flagdit, 1 row, **red**: relative error 0.3: no number\n" in text
+    assert "### Blocks" not in text  # what was run to see that it runs is not shown
+
+
+def test_the_command_s_json_is_readable(tmp_path: Path) -> None:
+    """What ``flagdit-bench`` writes, without being installed, the page can show."""
+    results, page = tmp_path / "results", tmp_path / "page.md"
+    words = ("--suite", "flagdit_kernels.bench.operator_suite:operators", "--only", "^attention .* forward$")
+    done = python("flagdit_kernels.bench", "--device", "cpu", "--quick", "--results", results, *words)
+    assert done.returncode == 0, done.stderr
+    (path,) = results.glob("*-operators-quick.json")
+    suite = json.loads(path.read_text(encoding="utf-8")) | {"quick": False}
+    gpu = {"name": "A GPU", "capability": "9.0", "multiprocessors": 1, "memory_bytes": 2**30}
+    path.write_text(json.dumps(suite | {"machine": suite["machine"] | {"accelerator": gpu}}))
+    assert python("benchmarks.report", "--results", results, "--page", page).returncode == 0
+    text = page.read_text(encoding="utf-8")
+    assert "## A GPU, 1 GiB" in text and "| `attention` (reference) | 192/96 packed, bfloat16 | forward |" in text
+    assert "needs a GPU" in text
+
+
 def test_the_page_is_up_to_date(tmp_path: Path) -> None:
     """docs/performance.md is what benchmarks/results says, and a page that is not is noticed."""
     done = python("benchmarks.report", "--check")

@@ -104,12 +104,12 @@ class Runner:
                 row: Measurement | Refusal = self._measure(case, name, make(name))
             except Exception as error:  # whatever a peer raises is the reason why it has no number
                 row = _refusal(case, name, error)
+            self.tell(f"{_line(case, name, row)}  [{time.perf_counter() - begin:.1f} s]")
             if isinstance(row, Measurement):
                 self.measurements.append(row)
             else:
                 self.refusals.append(row)
-            self.tell(f"{_line(case, name, row)}  [{time.perf_counter() - begin:.1f} s]")
-            self._recover()
+                self._recover()
         del make
         self._recover()
 
@@ -134,7 +134,7 @@ class Runner:
         )
 
     def _recover(self) -> None:
-        """Give memory back; a broken context comes up here, before it makes every later row look broken."""
+        """Free what a failure or a case leaves; a broken context comes up here, before every later row looks broken."""
         if self.conditions.device.type == "cuda":
             gc.collect()
             try:
