@@ -4,11 +4,13 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import flagdit_kernels as fk
 from flagdit_kernels.ops.attention import reference
 
-from .cases import CASES, LAYOUTS, gradients, wide
+from .cases import CASES, LAYOUTS, Layout, gradients, wide
 from .tolerances import assert_close
 
 
@@ -44,6 +46,21 @@ def test_both_forms_train_alike(name, keys, dtype, monkeypatch):
         assert_close(found[leaf], exact, dtype, f"gradient of {leaf}")
 
 
+@pytest.mark.parametrize("name", ["attention, scale per segment", "gated_cross_attention"])
+def test_neighbours_of_one_length_are_one_call(name, monkeypatch):
+    """Unequal segments are as many fused calls as there are runs of one length, right in outputs and gradients."""
+    fused = Mock(wraps=reference.scaled_dot_product_attention)
+    monkeypatch.setattr(reference, "scaled_dot_product_attention", fused)
+    layout = Layout(lengths=(4, 4, 7, 4))
+    case = CASES[name]
+    inputs = case.inputs(layout, torch.float64)
+    outputs = case.public(inputs)[:1]
+    assert [call.args[0].shape[0] for call in fused.call_args_list] == [2, 1, 1]
+    expected = case.expected(layout, inputs)[:1]
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(gradients(outputs, inputs), gradients(expected, inputs))
+
+
 @pytest.mark.parametrize("implementation", ["public", "registered"])
 def test_chunks_of_queries_join(implementation, monkeypatch):
     """The forms that walk over queries give the same whatever the chunk, gradients too."""
@@ -51,10 +68,30 @@ def test_chunks_of_queries_join(implementation, monkeypatch):
     inputs = case.inputs(LAYOUTS["ragged"], torch.float64)
     whole = getattr(case, implementation)(inputs)
     expected = gradients(whole, inputs)
-    monkeypatch.setattr(reference, "QUERY_CHUNK", 2)
+    monkeypatch.setattr(reference, "MAX_SCORES", 2 * inputs["q"].shape[1] * inputs["max_seqlen"])
     chunked = getattr(case, implementation)(inputs)
     torch.testing.assert_close(chunked, whole)
     torch.testing.assert_close(gradients(chunked, inputs), expected)
+
+
+def test_scores_held_at_once_are_bounded(monkeypatch):
+    """However long the sequence, neither direction holds a tensor that is larger than q and the bound."""
+    q, k, v = (torch.randn(300, heads, 8) for heads in (6, 2, 2))
+    bounds = torch.tensor([0, 300], dtype=torch.int32)
+    monkeypatch.setattr(reference, "MAX_SCORES", q.numel())
+    largest = 0
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            out = function(*args, **(kwargs or {}))
+            largest = max(largest, *(x.numel() for x in tree_leaves(out) if isinstance(x, torch.Tensor)), 0)
+            return out
+
+    with Watch():
+        out, lse = reference.forward_with_lse(q, k, v, bounds, 0.3)
+        reference.backward(out, lse, q, k, v, out, lse, bounds, 0.3)
+    assert largest == q.numel()
 
 
 @pytest.mark.parametrize("layout", [LAYOUTS["equal"], LAYOUTS["ragged"]], ids=["equal", "ragged"])

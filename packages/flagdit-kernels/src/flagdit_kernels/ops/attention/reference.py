@@ -17,8 +17,8 @@ from flagdit_kernels.segments import find_runs, join_tokens, split_segments, spl
 # On a CPU the half-precision backward of scaled_dot_product_attention dwarfs its forward. Plain matmul, softmax,
 # matmul is faster up to some hundreds of tokens (docs/performance.md), but holds the probabilities of all pairs.
 MAX_EXPLICIT_KEYS = 512
-# Queries per step where the scores are held in float32.
-QUERY_CHUNK = 1024
+# Scores held at once where they are held in float32, of all heads: 64 MiB, whatever the length.
+MAX_SCORES = 2**24
 
 
 def forward(
@@ -89,11 +89,16 @@ def forward_with_lse(
     for index, (start, end) in enumerate(pairwise(bounds)):
         scale = softmax_scale if segment_scale_B is None else segment_scale_B[index].to(wide)
         k, v = (expand_heads(x[start:end].to(wide), groups) for x in (k_LGH, v_LGH))
-        for q_chunk in torch.split(q_LNH[start:end].to(wide), QUERY_CHUNK):
+        for q_chunk in torch.split(q_LNH[start:end].to(wide), _query_chunk(q_LNH.shape[1], end - start)):
             scores_NLK = rearrange(q_chunk, "l n h -> n l h") @ k.mT * scale
             lses.append(scores_NLK.logsumexp(-1))
             outputs.append(rearrange(scores_NLK.softmax(-1) @ v, "n l h -> l n h").to(q_LNH.dtype))
     return torch.cat(outputs), torch.cat(lses, dim=1)
+
+
+def _query_chunk(num_heads: int, num_keys: int) -> int:
+    """Queries whose scores are held at once."""
+    return max(1, MAX_SCORES // max(1, num_heads * num_keys))
 
 
 def expand_heads(x_KGH: Tensor, groups: int) -> Tensor:
@@ -121,8 +126,9 @@ def backward(
     for index, (start, end) in enumerate(pairwise(bounds)):
         scale = softmax_scale if segment_scale_B is None else segment_scale_B[index].to(wide)
         k, v = (expand_heads(x[start:end].to(wide), groups) for x in (k_LGH, v_LGH))
-        for first in range(start, end, QUERY_CHUNK):
-            rows = slice(first, min(first + QUERY_CHUNK, end))
+        chunk = _query_chunk(q_LNH.shape[1], end - start)
+        for first in range(start, end, chunk):
+            rows = slice(first, min(first + chunk, end))
             q, dout, out = (rearrange(x[rows].to(wide), "l n h -> n l h") for x in (q_LNH, dout_LNH, out_LNH))
             probs_NLK = torch.exp(q @ k.mT * scale - lse_NL[:, rows, None].to(wide))
             delta_NL1 = (dout * out).sum(-1, keepdim=True) - dlse_NL[:, rows, None].to(wide)

@@ -11,7 +11,7 @@ from flagdit_kernels.segments import segment_sum, token_view, value_view, wide_d
 def forward(
     x_LD: Tensor, shift_BD: Tensor, scale_BD: Tensor, cu_seqlens: Tensor, max_seqlen: int, eps: float
 ) -> Tensor:
-    """``LN(x) * (1 + scale) + shift``; layer_norm has float32 statistics and rounds to x's dtype before the modulation."""
+    """``LN(x) * (1 + scale) + shift``; layer_norm computes in float32 and rounds to x's dtype first."""
     normed_LD = layer_norm(x_LD, x_LD.shape[-1:], eps=eps)
     return modulate(normed_LD, shift_BD, 1 + scale_BD.to(x_LD.dtype), cu_seqlens, max_seqlen)
 
