@@ -82,10 +82,10 @@ def as_rows(x: Tensor) -> Tensor:
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
-def launch_constants(config: Config, width: int) -> dict[str, int]:
-    """What a kernel of whole rows is launched with."""
-    kernel = {name: value for name, value in config.items() if name != "PROGRAMS"}
-    return {"D": width, "BLOCK_D": triton.next_power_of_2(width), **kernel}
+def launch_constants(config: Config, **sizes: int) -> dict[str, int]:
+    """What a kernel is launched with: sizes, the power of two that holds each (``D`` and ``BLOCK_D``), and blocks."""
+    blocks = {f"BLOCK_{name}": triton.next_power_of_2(size) for name, size in sizes.items()}
+    return {**sizes, **blocks, **{name: value for name, value in config.items() if name != "PROGRAMS"}}
 
 
 @triton.jit

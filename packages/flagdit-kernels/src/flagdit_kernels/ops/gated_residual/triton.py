@@ -117,7 +117,7 @@ def forward(
                 y.stride(0),
                 gate.stride(0),
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     return out
 
@@ -144,7 +144,7 @@ def backward(
                 y.stride(0),
                 gate.stride(0),
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     sum_tiles(partial, cu_seqlens, tiles, (dgate,))
     return dy, dgate

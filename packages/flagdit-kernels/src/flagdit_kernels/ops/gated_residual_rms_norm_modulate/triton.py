@@ -176,7 +176,7 @@ def forward(
                 scale.stride(0),
                 eps,
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     return residual, normed
 
@@ -224,7 +224,7 @@ def backward(
                 scale.stride(0),
                 eps,
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     sum_tiles(partial, cu_seqlens, tiles, (dgate, dshift, dscale), dweight)
     return dx, dy, dgate, dweight, dshift, dscale

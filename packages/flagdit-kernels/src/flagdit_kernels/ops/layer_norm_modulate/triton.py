@@ -135,7 +135,7 @@ def forward(
                 scale.stride(0),
                 eps,
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     return out
 
@@ -170,7 +170,7 @@ def backward(
                 scale.stride(0),
                 eps,
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     sum_tiles(partial, cu_seqlens, tiles, (dshift, dscale))
     return dx, dshift, dscale

@@ -22,6 +22,7 @@ from flagdit_kernels.triton_rows import (
     MIN_SUMMED_ROWS,
     as_rows,
     cut,
+    launch_constants,
     layer_norm,
     layer_norm_backward,
     load_rows,
@@ -317,7 +318,7 @@ def forward(
                 num_rows,
                 tiles.count,
                 tiles.rows_per_tile,
-                **_constants(num_heads, num_kv_heads, cos.shape[1], config),
+                **launch_constants(config, N=num_heads, G=num_kv_heads, P=cos.shape[1]),
             )
     return q, k
 
@@ -368,7 +369,7 @@ def backward(
                 num_rows,
                 tiles.count,
                 tiles.rows_per_tile,
-                **_constants(num_heads, num_kv_heads, cos.shape[1], config),
+                **launch_constants(config, N=num_heads, G=num_kv_heads, P=cos.shape[1]),
             )
     gradients = [None if parameter is None else parameter.new_empty(parameter.shape) for parameter in parameters]
     for partial, outputs in zip(partials, (gradients[:2], gradients[2:]), strict=True):
@@ -378,10 +379,3 @@ def backward(
 
 def _contiguous(*parameters: Tensor | None) -> list[Tensor | None]:
     return [None if parameter is None else parameter.contiguous() for parameter in parameters]
-
-
-def _constants(num_heads: int, num_kv_heads: int, num_pairs: int, config: Config) -> dict[str, int]:
-    """Heads, pairs and the blocks that hold them, and the launch constants."""
-    kernel = {name: value for name, value in config.items() if name != "PROGRAMS"}
-    sizes = {"N": num_heads, "G": num_kv_heads, "P": num_pairs}
-    return {**sizes, **{f"BLOCK_{name}": triton.next_power_of_2(size) for name, size in sizes.items()}, **kernel}

@@ -145,7 +145,7 @@ def forward(
                 scale.stride(0),
                 eps,
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     return out
 
@@ -182,7 +182,7 @@ def backward(
                 scale.stride(0),
                 eps,
                 **tiles.arguments,
-                **launch_constants(config, width),
+                **launch_constants(config, D=width),
             )
     sum_tiles(partial, cu_seqlens, tiles, (dshift, dscale), dweight)
     return dx, dweight, dshift, dscale
