@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flagdit_core import FlagDiTConfig
-from flagdit_core.errors import ConfigError, OutputError
+from flagdit_core.errors import CheckpointError, ConfigError, OutputError
 from flagdit_core.pipeline import SamplingSettings, weights_digest
 from flagdit_core.recipes import (
     EncodedWorld,
@@ -175,5 +175,5 @@ def test_contradictions(recipe, toy_modality):
     """Steps that do not add up, and a start that is not there."""
     with pytest.raises(ConfigError, match="sum of the stages' steps, 2, got 3"):
         replace(recipe, training=replace(recipe.training, num_steps=3))
-    with pytest.raises(ConfigError, match="no installed modality ships it"):
-        run(replace(recipe, start_from="image/nothing"), toy_modality)
+    with pytest.raises(CheckpointError, match="there is no model folder"):
+        run(replace(recipe, start_from="./nowhere"), toy_modality)

@@ -15,10 +15,18 @@ from flagdit_core.modalities import Modality, installed_modalities, load_object
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.output import check_new_folder
-from flagdit_core.pipeline import Components, Pipeline, SamplingSettings, weights_digest
+from flagdit_core.pipeline import (
+    Components,
+    Pipeline,
+    SamplingSettings,
+    read_model_index,
+    resolve_model,
+    weights_digest,
+)
+from flagdit_core.pipeline.folder import index_section
 from flagdit_core.pipeline.request import GenerationRequest
 from flagdit_core.recipes.encoded import Encode, EncodedWorld, Stage, encode_shards, stage_at, wanted_shards
-from flagdit_core.text_encoder import TextEncoder
+from flagdit_core.text_encoder import TextEncoder, TextEncodingConfig
 from flagdit_core.text_encoder.small import build_small_text_encoder
 from flagdit_core.training import TrainingConfig, train
 
@@ -51,8 +59,8 @@ class WorldRecipe:
         codec: Folder of the codec.
         model: The network.
         text_encoder: The text encoder; its width is the network's ``caption_size``.
-        start_from: Shipped model whose network and text encoder the training begins with, as ``<modality>/<name>``;
-            None begins with random ones.
+        start_from: Model whose network and text encoder the training begins with, whatever its modality: a shipped one
+            as ``<modality>/<name>``, a folder, or a hub id; None begins with random ones.
         stages: Curriculum over kinds of media.
         training: Optimiser, schedule, times and logging; its ``num_steps`` is the sum of the stages'.
         sampling: Defaults of the finished model.
@@ -152,16 +160,15 @@ def _beginning(config: WorldRecipe, describe: Callable[[np.random.Generator], st
 
 
 def _started_from(config: WorldRecipe, name: str) -> tuple[FlagDiT, TextEncoder]:
-    """Those of a shipped model, which must be the recipe's network but for its codec."""
-    modality_name, _, model_name = name.partition("/")
-    modality = installed_modalities().get(modality_name)
-    if modality is None or model_name not in modality.models:
-        raise ConfigError(f"start_from={name!r}: no installed modality ships it; pip install lumina-{modality_name}")
-    components = load_object(modality.pipeline).from_pretrained(modality.models[model_name]).components
-    if components.model.config != config.model:
-        raise ConfigError(f"start_from={name!r} has the network {components.model.config}, the recipe {config.model}")
-    encoder: TextEncoder = components.text_encoder
-    return components.model, encoder.requires_grad_(True)
+    """Those of another model, whose network must have the recipe's form."""
+    modalities = installed_modalities().values()
+    shipped = {f"{entry.name}/{model}": path for entry in modalities for model, path in entry.models.items()}
+    folder = resolve_model(name, shipped)
+    rules = TextEncodingConfig.from_dict(index_section(folder, read_model_index(folder), "text_encoding"))
+    model = FlagDiT.from_pretrained(folder / "transformer", dtype=torch.float32)
+    if model.config != config.model:
+        raise ConfigError(f"start_from={name!r} has the network {model.config}, the recipe {config.model}")
+    return model, TextEncoder.from_pretrained(folder, rules, dtype=torch.float32).requires_grad_(True)
 
 
 def build_text_encoder(config: WorldRecipe, describe: Callable[[np.random.Generator], str]) -> TextEncoder:
