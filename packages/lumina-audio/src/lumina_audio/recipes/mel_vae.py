@@ -1,8 +1,8 @@
 """The recipe of the nano mel VAE, trained on the sound world from nothing.
 
-The loss is L1 + MSE of the normalised log-mel spectrogram + L1 of its differences along time (sharp onsets) + a small KL
-term. Afterwards the latents are normalised to mean 0 and variance 1 by one shift and one scale, kept in the VAE's own
-configuration: latent = (z - shift_factor) * scaling_factor.
+The loss is L1 + MSE of the normalised log-mel spectrogram + L1 of its differences along time (sharp onsets) + a small
+KL term. Afterwards the latents are normalised to mean 0 and variance 1 by one shift and one scale, kept in the VAE's
+own configuration: latent = (z - shift_factor) * scaling_factor.
 """
 
 import copy
@@ -87,7 +87,7 @@ class MelVAERecipe:
             raise ConfigError(f"expected steps, intervals and sounds of 1 or more, got {counts}")
         longest = max(self.latents) * self.vae.patch_frames
         if self.frames_per_step < longest:
-            raise ConfigError(f"expected frames_per_step of at least the longest sound's {longest}, got {self.frames_per_step}")
+            raise ConfigError(f"expected frames_per_step of {longest} or more, a sound's, got {self.frames_per_step}")
 
 
 def mel_vae(config: MelVAERecipe) -> MelCodec:
@@ -113,7 +113,8 @@ def mel_vae(config: MelVAERecipe) -> MelCodec:
     state = VAEState(model=model, ema=ema, optimizer=optimizer)
     start, seconds = load_checkpoint(config.run_dir, state, settings=_settings(config))
     log = MetricsLog(config.run_dir, start=start)
-    validation = _sounds(_generator(config, -1), config.validation_sounds, max(config.latents), config, split="held_out")
+    longest = max(config.latents)
+    validation = _sounds(_generator(config, -1), config.validation_sounds, longest, config, split="held_out")
     began = time.perf_counter() - seconds
     for step in range(start, config.steps):
         row = _train_step(config, state, step)
@@ -124,14 +125,15 @@ def mel_vae(config: MelVAERecipe) -> MelCodec:
             save_checkpoint(config.run_dir, state, step=done, seconds=spent, settings=_settings(config))
         if done % config.log_every == 0 or "error" in row:
             log.write(row | {"step": done, "seconds": time.perf_counter() - began})
-    vae = _with_unit_latents(ema, _sounds(_generator(config, -2), 64, max(config.latents), config))
+    vae = _with_unit_latents(ema, _sounds(_generator(config, -2), 64, longest, config))
     MelCodec(copy.deepcopy(vae).bfloat16()).save_pretrained(config.output_dir)
     return MelCodec(vae)
 
 
 def _settings(config: MelVAERecipe) -> str:
     """What decides the weights, for comparison."""
-    free = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", "validation_sounds", "verified_sounds")
+    watched = ("log_every", "checkpoint_every", "validation_sounds", "verified_sounds")
+    free = ("output_dir", "run_dir", "num_threads", *watched)
     return repr({name: value for name, value in asdict(config).items() if name not in free})
 
 

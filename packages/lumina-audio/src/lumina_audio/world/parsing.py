@@ -30,7 +30,7 @@ _Table = tuple[re.Pattern[str], dict[str, str]]
 
 def _plain(text: str) -> str:
     """Lower case, single spaces, no punctuation."""
-    return " ".join(re.sub(r"[,.;:\-\"'“”‘’]", " ", text.lower()).split())
+    return " ".join(re.sub(r"[^a-z0-9]", " ", text.lower()).split())
 
 
 def _table(words: Mapping[str, Iterable[str]]) -> _Table:

@@ -114,7 +114,7 @@ def recording(voice: str, word: str) -> Samples:
         ConfigError: There is no such recording.
     """
     if (voice, word) not in recordings():
-        raise ConfigError(f"expected one of the voices {', '.join(SPEAKERS)} and of the world's words, got {voice, word}")
+        raise ConfigError(f"expected a voice out of {', '.join(SPEAKERS)} and a word of the world, got {voice, word}")
     return recordings()[voice, word]
 
 

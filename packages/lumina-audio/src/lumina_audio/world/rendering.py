@@ -55,13 +55,14 @@ def _strike(event: SceneEvent, number: int) -> Wave:
             return _faded(np.sin(2 * np.pi * event.frequency * time))
         case "tone":
             harmonics = enumerate(TONE_HARMONICS, start=1)
-            return _faded(sum(a * _sine(k * event.frequency, time) for k, a in harmonics))
+            return _faded(np.sum([a * _sine(k * event.frequency, time) for k, a in harmonics], axis=0))
         case "bell":
-            partials = (a * _sine(r * event.frequency, time) * np.exp(-time / (BELL_DECAY * d)) for r, a, d in BELL_PARTIALS)
-            return _faded(sum(partials))
+            partials = [a * _sine(r * event.frequency, time) * _decay(time, d) for r, a, d in BELL_PARTIALS]
+            return _faded(np.sum(partials, axis=0))
         case "rising sweep" | "falling sweep":
             ends = SWEEP_RANGE_HZ if event.kind == "rising sweep" else SWEEP_RANGE_HZ[::-1]
-            return _faded(signal.chirp(time, ends[0], max(event.duration, FADE), ends[1], method="logarithmic", phi=-90))
+            duration = max(event.duration, FADE)
+            return _faded(signal.chirp(time, ends[0], duration, ends[1], method="logarithmic", phi=-90))
         case "noise" | "hiss" | "rumble":
             return _faded(_noise(event, number, len(time)))
         case "clicks":
@@ -77,13 +78,18 @@ def _sine(frequency: float, time: Wave) -> Wave:
     return np.sin(2 * np.pi * frequency * time) * (frequency < SAMPLE_RATE / 2)
 
 
+def _decay(time: Wave, relative: float) -> Wave:
+    """A bell's fall, in a time relative to its fundamental's."""
+    return np.exp(-time / (BELL_DECAY * relative))
+
+
 def _noise(event: SceneEvent, number: int, length: int) -> Wave:
     """White, high or low noise."""
     white = np.random.default_rng((event.seed, number)).normal(size=length + SAMPLE_RATE // 10)
     if event.kind == "noise":
         return white[:length]
-    high = event.kind == "hiss"
-    cut = signal.butter(4, HISS_ABOVE_HZ if high else RUMBLE_BELOW_HZ, "high" if high else "low", False, "sos", SAMPLE_RATE)
+    edge, side = (HISS_ABOVE_HZ, "high") if event.kind == "hiss" else (RUMBLE_BELOW_HZ, "low")
+    cut = signal.butter(4, edge, side, output="sos", fs=SAMPLE_RATE)
     return signal.sosfilt(cut, white)[-length:]
 
 

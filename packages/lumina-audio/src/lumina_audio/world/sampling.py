@@ -19,7 +19,7 @@ Split = Literal["train", "held_out", "any"]
 
 SHORTEST, LONGEST = 1.0, 4.0
 """Seconds of a scene."""
-PITCH_JITTER, LENGTH_JITTER, LEVEL_JITTER, SPEED_JITTER = 0.12, 0.08, 1.5, 0.04
+PITCH_JITTER, LENGTH_JITTER, LEVEL_JITTER, SPEED_JITTER = 0.12, 0.08, 1.2, 0.04
 """Frequencies, lengths and the voices' speeds vary by these fractions either way within their class, levels by dB."""
 BELL_SECONDS = 0.6
 LEAD, TAIL = (0.05, 0.15), 0.1
@@ -121,6 +121,7 @@ def _look(generator: np.random.Generator, name: str) -> EventClaim:
     """The classes of one event, all that can be said of it; no loudness is medium loudness."""
     kind = KINDS[name]
     loudness = _pick(generator, _LOUDNESSES)
+    num_words = _pick(generator, _NUM_WORDS) if name == "speech" else 0
     return EventClaim(
         kind=name,
         count=int(generator.integers(1, kind.most + 1)),
@@ -128,7 +129,7 @@ def _look(generator: np.random.Generator, name: str) -> EventClaim:
         length=_pick(generator, tuple(kind.lengths)) if kind.lengths else None,
         loudness=loudness,
         pace=_pick(generator, tuple(PACES)) if name == "clicks" else None,
-        words=tuple(_pick(generator, SPOKEN_WORDS) for _ in range(_pick(generator, _NUM_WORDS))) if name == "speech" else (),
+        words=tuple(_pick(generator, SPOKEN_WORDS) for _ in range(num_words)),
     )
 
 
@@ -154,9 +155,7 @@ def _event(generator: np.random.Generator, look: EventClaim, begin: float) -> tu
     duration = float(length * generator.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER))
     pitch = PITCHES[look.pitch] * float(generator.uniform(1 - PITCH_JITTER, 1 + PITCH_JITTER)) if look.pitch else 0.0
     times, end = _placed(generator, [duration] * look.count, STRIKE_GAP, begin)
-    return SceneEvent(
-        kind=look.kind, onsets=times, duration=duration, frequency=pitch, level_db=level, seed=seed
-    ), end
+    return SceneEvent(kind=look.kind, onsets=times, duration=duration, frequency=pitch, level_db=level, seed=seed), end
 
 
 def _placed(
@@ -169,5 +168,10 @@ def _placed(
 
 def _told(generator: np.random.Generator, look: EventClaim) -> EventClaim:
     """What the caption says of an event."""
-    untold = {fact: None for fact, often in TOLD.items() if generator.random() >= often}
-    return replace(look, **untold)
+    told = {fact for fact, often in TOLD.items() if generator.random() < often}
+    return replace(
+        look,
+        pitch=look.pitch if "pitch" in told else None,
+        length=look.length if "length" in told else None,
+        loudness=look.loudness if "loudness" in told else None,
+    )

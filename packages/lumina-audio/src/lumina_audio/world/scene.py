@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from flagdit_core.errors import ConfigError
-from lumina_audio.world.vocabulary import KINDS, LENGTH_WORDS, LOUDNESS_WORDS, MOST_WORDS, PACES, SPOKEN_WORDS
+from lumina_audio.world.vocabulary import KINDS, LOUDNESS_WORDS, MOST_WORDS, PACES, SPOKEN_WORDS
 
 CATEGORIES: tuple[str, ...] = ("one sound", "sounds in order", "spoken words")
 MOST_EVENTS = 3
@@ -41,7 +41,7 @@ class EventClaim:
         if self.pitch is not None:
             _check_word(f"pitch of {self.kind!r}", self.pitch, kind.pitches)
         if self.length is not None:
-            _check_word(f"length of {self.kind!r}", self.length, [name for name in LENGTH_WORDS if name in kind.lengths])
+            _check_word(f"length of {self.kind!r}", self.length, kind.lengths)
         if self.loudness is not None:
             _check_word("loudness", self.loudness, LOUDNESS_WORDS)
         if (self.pace in PACES) != (self.kind == "clicks"):
@@ -101,7 +101,7 @@ class SceneEvent:
     onsets: tuple[float, ...]
     duration: float = 0.0
     frequency: float = 0.0
-    level_db: float = -23.0
+    level_db: float = -26.0
     words: tuple[str, ...] = ()
     voice: str = ""
     speed: float = 1.0

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 PITCHES: dict[str, float] = {"low": 250.0, "middle": 650.0, "high": 1700.0}
 """The fundamental frequency of each pitch class in Hz."""
 
-LEVELS: dict[str, float] = {"soft": -32.0, "medium": -23.0, "loud": -15.0}
+LEVELS: dict[str, float] = {"soft": -34.0, "medium": -26.0, "loud": -18.0}
 """RMS of the loudest 50 ms of each loudness class, in decibels relative to full scale; "medium" is never said."""
 
 PACES: dict[str, tuple[float, ...]] = {
     "slow": (0.46,) * 4,
-    "fast": (0.17,) * 7,
-    "galloping": (0.16, 0.36) * 3 + (0.16,),
+    "fast": (0.2,) * 6,
+    "galloping": (0.2, 0.42) * 3 + (0.2,),
 }
 """Seconds from each click of a rhythm to the next."""
 
