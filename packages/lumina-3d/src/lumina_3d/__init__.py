@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lumina_3d.artifacts import load_views, save_object, save_points, save_views
     from lumina_3d.cameras import Camera, orbit
-    from lumina_3d.reprojection import Consistency, consistency
     from lumina_3d.reconstruction import reconstruct
     from lumina_3d.rendering import render
+    from lumina_3d.reprojection import Consistency, consistency
     from lumina_3d.turntable import save_turntable
     from lumina_3d.views import EmptyForegroundError, Object3D, Views
 

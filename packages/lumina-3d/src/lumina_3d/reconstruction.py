@@ -80,8 +80,9 @@ def surface(field: Field) -> "trimesh.Trimesh":
     import trimesh
     from skimage.measure import marching_cubes
 
-    vertices, faces, _, _ = marching_cubes(_solid_parts(field.values), _SURFACE, gradient_direction="ascent")
-    mesh = trimesh.Trimesh(vertices=field.origin + field.spacing * vertices, faces=faces)
+    values = _well_composed(np.pad(_solid_parts(field.values), 1))
+    vertices, faces, _, _ = marching_cubes(values, _SURFACE, gradient_direction="ascent")
+    mesh = trimesh.Trimesh(vertices=field.origin + field.spacing * (vertices - 1), faces=faces)
     assert mesh.is_watertight
     if mesh.volume < 0:
         mesh.invert()
@@ -89,7 +90,7 @@ def surface(field: Field) -> "trimesh.Trimesh":
 
 
 def _solid_parts(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The field without debris and hollows, nowhere so near to the level that two corners of a face coincide."""
+    """The field without debris and hollows."""
     labels, _ = ndimage.label(values > _SURFACE, structure=np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -97,6 +98,28 @@ def _solid_parts(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     solid = kept[labels]
     cleaned = np.where((labels > 0) & ~solid, 0, values)
     cleaned[ndimage.binary_fill_holes(solid) & ~solid] = 1
-    near = np.abs(cleaned - _SURFACE) < _OFF_SURFACE
-    cleaned[near] = np.where(cleaned[near] > _SURFACE, _SURFACE + _OFF_SURFACE, _SURFACE - _OFF_SURFACE)
     return cleaned
+
+
+def _well_composed(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The field with just enough filled that its surface is closed, whatever its values were.
+
+    Marching cubes may leave a hole where, of four voxels in a square, two opposite ones are inside and the other two
+    outside; there the fuller one of the two is filled. Nor may a value be so near to the level that two corners of a
+    face coincide.
+    """
+    near = np.abs(values - _SURFACE) < _OFF_SURFACE
+    values = np.where(near, np.where(values > _SURFACE, _SURFACE + _OFF_SURFACE, _SURFACE - _OFF_SURFACE), values)
+    changed = True
+    while changed:
+        changed = False
+        for plane in (values, values.transpose(1, 2, 0), values.transpose(2, 0, 1)):
+            corners = [plane[:-1, :-1], plane[1:, 1:], plane[:-1, 1:], plane[1:, :-1]]
+            for first, second, third, fourth in (corners, corners[2:] + corners[:2]):
+                inside = np.minimum(first, second) > _SURFACE
+                critical = inside & (np.maximum(third, fourth) < _SURFACE)
+                for filled, other in ((third, fourth), (fourth, third)):
+                    where = critical & (filled >= other) & (filled < _SURFACE) & (other < _SURFACE)
+                    filled[where] = _SURFACE + _OFF_SURFACE
+                changed |= bool(critical.any())
+    return values

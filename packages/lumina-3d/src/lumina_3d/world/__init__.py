@@ -1,10 +1,10 @@
 """An endless procedural source of captioned objects, and verifiers that say whether views or a mesh show a caption.
 
-Read in this order: vocabulary, scene, primitives, geometry, sampling, building, captions, parsing, splits,
+Read in this order: vocabulary, scene, primitives, geometry, splits, sampling, captions, parsing, building,
 segmentation, templates, fitting, verifier, mesh_verifier, calibration, object_world.
 """
 
-from lumina_3d.world.building import build, show
+from lumina_3d.world.building import build, scene_of, show
 from lumina_3d.world.calibration import calibrate, swap_one
 from lumina_3d.world.captions import describe
 from lumina_3d.world.geometry import Arrangement
@@ -32,6 +32,7 @@ __all__ = [
     "is_held_out",
     "parse",
     "sample_scene",
+    "scene_of",
     "show",
     "swap_one",
     "verify",

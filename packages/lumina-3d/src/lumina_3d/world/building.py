@@ -11,8 +11,9 @@ from lumina_3d.cameras import Camera
 from lumina_3d.rendering import render
 from lumina_3d.views import Views
 from lumina_3d.world.geometry import Arrangement, Solid
+from lumina_3d.world.parsing import parse
 from lumina_3d.world.primitives import primitive
-from lumina_3d.world.scene import Scene
+from lumina_3d.world.scene import Claims, Scene, SceneObject
 
 if TYPE_CHECKING:
     import trimesh
@@ -21,6 +22,23 @@ BACKGROUND = "white"
 
 _CHANNELS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 """Colours that keep apart the first object, the second one and the background."""
+
+
+def scene_of(caption: str | Claims) -> Scene:
+    """The scene that a sentence describes.
+
+    Args:
+        caption: A sentence of the world's language, or its claims; what has no size is medium.
+
+    Returns:
+        The scene.
+
+    Raises:
+        ConfigError: If the caption is not of the language.
+    """
+    claims = parse(caption) if isinstance(caption, str) else caption
+    objects = (SceneObject(shape=item.shape, color=item.color, size=item.size or "medium") for item in claims.objects)
+    return Scene(objects=tuple(objects), claims=claims)
 
 
 def arrangement_of(scene: Scene) -> Arrangement:

@@ -1,6 +1,7 @@
 """Is a mesh what a sentence says? Its volume is compared with that of the world's own solids, its colours are named.
 
-A mesh may be of any size, stand anywhere and be turned about the up axis: both are brought to one measure first.
+A mesh may be of any size, stand anywhere and be turned about the up axis: both are first moved to one centre of mass and
+scaled to one volume.
 """
 
 from collections import Counter
@@ -29,12 +30,12 @@ LEAST_IOU = 0.75
 TURNS = tuple(np.arange(0.0, 360.0, 15.0).tolist())
 
 _POINTS = 12_000
-_MARGIN = 0.02
+_MARGIN = 0.1
 _NEAR = 1.15
 
 
 def volume_iou(mesh: "trimesh.Trimesh", arrangement: Arrangement) -> float:
-    """Intersection over union of the volumes of a mesh and an arrangement, both moved and scaled into one box.
+    """Intersection over union of a mesh and an arrangement that have the same volume and centre of mass.
 
     Args:
         mesh: Watertight.
@@ -75,26 +76,30 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
 
 
 def _sampled(mesh: "trimesh.Trimesh") -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Points (P, 3) of the unit box, evenly spread, and whether they are in the mesh, fitted into that box."""
+    """Points (P, 3) all around, evenly spread, in units of the mesh's measure, and whether the mesh contains them."""
     from scipy.stats import qmc
 
-    points = (qmc.Halton(3, scramble=False).random(_POINTS) - 0.5) * (1 + _MARGIN)
-    low, high = np.asarray(mesh.bounds)
-    return points, mesh.ray.contains_points(points * (high - low).max() + (low + high) / 2)
+    centre, unit = np.asarray(mesh.center_mass), float(mesh.volume) ** (1 / 3)
+    low, high = (np.asarray(mesh.bounds) - centre) / unit
+    reach = _MARGIN * (high - low)
+    points = qmc.scale(qmc.Halton(3, scramble=False).random(_POINTS), low - reach, high + reach)
+    return points, mesh.ray.contains_points(points * unit + centre)
 
 
 def _expected(points: Floats, arrangement: Arrangement) -> npt.NDArray[np.bool_]:
-    """Whether points of the unit box are in the arrangement, fitted into it as the mesh is."""
-    low, high = _bounds(arrangement)
-    return arrangement.contains(points * (high - low).max() + (low + high) / 2)
+    """Whether points in units of a mesh's measure are in the arrangement, in units of its own."""
+    centre, unit = _measure(arrangement)
+    return arrangement.contains(points * unit + centre)
 
 
 @lru_cache(maxsize=4096)
-def _bounds(arrangement: Arrangement) -> tuple[Floats, Floats]:
-    """The corners (3,) of the box around an arrangement, ``turn`` included."""
-    vertices = np.concatenate([solid_mesh(solid).vertices for solid in arrangement.solids])
-    turned = vertices @ turning(arrangement.turn).T
-    return turned.min(axis=0), turned.max(axis=0)
+def _measure(arrangement: Arrangement) -> tuple[Floats, float]:
+    """Centre of mass (3,) of an arrangement, ``turn`` included, and the side of a cube of its volume."""
+    meshes = [solid_mesh(solid) for solid in arrangement.solids]
+    volumes = np.array([mesh.volume for mesh in meshes])
+    centres = np.stack([mesh.center_mass for mesh in meshes])
+    centre = volumes @ centres / volumes.sum() @ turning(arrangement.turn).T
+    return centre, float(volumes.sum()) ** (1 / 3)
 
 
 def _iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
@@ -104,9 +109,8 @@ def _iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
 
 def _colors(mesh: "trimesh.Trimesh", arrangement: Arrangement) -> list[str]:
     """The name that most vertices near each solid's surface, and near no other's, have."""
-    (low, high), (mesh_low, mesh_high) = _bounds(arrangement), np.asarray(mesh.bounds)
-    scale = (high - low).max() / (mesh_high - mesh_low).max()
-    points = (np.asarray(mesh.vertices) - (mesh_low + mesh_high) / 2) * scale + (low + high) / 2
+    centre, unit = _measure(arrangement)
+    points = (np.asarray(mesh.vertices) - mesh.center_mass) / float(mesh.volume) ** (1 / 3) * unit + centre
     points = points @ turning(arrangement.turn)
     near = np.stack([replace(solid, radius=_NEAR * solid.radius).contains(points) for solid in arrangement.solids])
     alone = near & (near.sum(axis=0) == 1)

@@ -26,7 +26,10 @@ def template(arrangement: Arrangement, cameras: tuple[Camera, ...], width: int, 
         Coverage (objects, views, height, width), float32, 0-1.
     """
     solids = arrangement.solids
-    alone = [silhouettes(solid, arrangement.turn, cameras, width, height).astype(np.float32) / 255 for solid in solids]
+    alone = [
+        silhouettes(solid, arrangement.turn, cameras, width, height).astype(np.float32) / np.float32(255)
+        for solid in solids
+    ]
     if len(solids) == 1:
         return alone[0][None]
     centres = np.array([solid.centre for solid in solids]) @ turning(arrangement.turn).T
