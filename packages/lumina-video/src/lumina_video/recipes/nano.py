@@ -21,13 +21,13 @@ NANO = WorldRecipe(
     model=FlagDiTConfig.preset("nano"),
     start_from="image/nano",
     stages=(
-        film_stage(steps=3000, films=3000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT),
+        film_stage(steps=1800, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT),
         film_stage(
-            steps=1000, films=3000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT | {"two objects": 1.0}
+            steps=700, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT | {"two objects": 1.0}
         ),
     ),
     training=TrainingConfig(
-        num_steps=4000,
+        num_steps=2500,
         batch_size=24,
         optimizer="muon",
         learning_rate=1e-3,
@@ -41,8 +41,8 @@ NANO = WorldRecipe(
         ema_decay=0.995,
         precision="bfloat16",
         prefetch_batches=2,
-        sample_every=500,
-        checkpoint_every=250,
+        sample_every=300,
+        checkpoint_every=100,
         timesteps=TimestepDistribution(kind="logit-normal", mean=-0.3, std=1.2),
     ),
     sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(8, 8, 8)),

@@ -19,6 +19,10 @@ RADIUS_JITTER = 0.06
 """Radii vary by this fraction either way within their class."""
 CENTRE_JITTER = 0.05
 """Centres vary by this fraction of the picture either way, across the direction of the motion."""
+FILM_SIZES = ("medium", "large")
+"""Sizes of single objects; smaller ones are a few pixels in the small films that a nano model makes."""
+HALF_RADIUS = 0.17
+"""Of each of two objects, which have half the picture."""
 LARGEST_RADIUS = (0.26, 0.30)
 """Of objects that grow or shrink, when they are largest."""
 VISIBLE_DISTANCE = 100.0
@@ -29,7 +33,7 @@ TWO_OBJECT_MOTIONS = ("moves right", "moves left", "bounces from side to side", 
 """Motions that keep to the upper or the lower half of the picture, where each of two objects has room."""
 
 _ATTEMPTS = 100_000
-_GROUNDS, _SIZE_NAMES = tuple(BACKGROUNDS), tuple(SIZES)
+_GROUNDS = tuple(BACKGROUNDS)
 _KINDS = (*CATEGORIES, TWO_OBJECTS)
 
 
@@ -88,7 +92,7 @@ def _propose(generator: np.random.Generator, kind: str) -> Scene | None:
         motion = _pick(generator, TWO_OBJECT_MOTIONS if two else CATEGORIES[kind])
         turns = motion.startswith("turns")
         shape = _pick(generator, [shape for shape in SHAPES if SYMMETRY[shape] or not turns])
-        size = _pick(generator, _SIZE_NAMES[:1] if two else _SIZE_NAMES)
+        size = _pick(generator, FILM_SIZES)
         actors.append(_place(generator, shape, color, size, motion, half=number if two else None))
         tells_size = motion in KEEP_THEIR_SIZE and not two and generator.random() < TOLD["size"]
         tells_color = two or generator.random() < TOLD["color"]
@@ -106,7 +110,9 @@ def _place(
 ) -> Actor:
     """An object with room for its motion: in the middle, or in the upper (0) or lower (1) half."""
     if motion in KEEP_THEIR_SIZE:
-        radius = SIZES[size] * generator.uniform(1 - RADIUS_JITTER, 1 + RADIUS_JITTER)
+        radius = (SIZES[size] if half is None else HALF_RADIUS) * generator.uniform(
+            1 - RADIUS_JITTER, 1 + RADIUS_JITTER
+        )
     else:
         radius = generator.uniform(*LARGEST_RADIUS)
     x, y = 0.5 + CENTRE_JITTER * generator.uniform(-1, 1, 2)
