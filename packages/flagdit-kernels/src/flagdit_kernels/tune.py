@@ -70,9 +70,10 @@ def tune(
     """
     device = torch.device(device)
     _check_place(device, timer)
-    _check_known("kernel", kernels or (), CANDIDATES)
+    kernels = list(CANDIDATES) if kernels is None else kernels
+    _check_known("kernel", kernels, CANDIDATES)
     _check_known("head_dim", head_dims, _FEED_FORWARD)
-    subjects = [_Subject.of(kernel) for kernel in kernels or CANDIDATES]
+    subjects = [_Subject.of(kernel) for kernel in kernels]
     found: dict[str, dict[int, Config]] = {}
     for operator in OPERATORS:
         for head_dim in head_dims:
