@@ -224,12 +224,12 @@ def test_profile(monkeypatch: pytest.MonkeyPatch):
     source = SimpleNamespace(constants={(2,): 128, (1,): "bf16"})
     kernel = SimpleNamespace(metadata=metadata, src=source, n_regs=168, n_spills=4)
     written = SimpleNamespace(__module__="flagdit_kernels.ops.it.triton", __name__="_forward_kernel")
-    caches = {0: ({"earlier": None}, {}, None, None, None)}
+    caches = {0: ({"of an earlier call": kernel}, {}, None, None, None)}
     function = SimpleNamespace(fn=written, arg_names=["X", "dtype", "BLOCK_M"], device_caches=caches)
     monkeypatch.setattr(launches, "_functions", lambda: [function])
 
     def call() -> None:
-        caches[0] = ({"this": kernel}, {}, None, None, None)
+        caches.setdefault(0, ({}, {}, None, None, None))[0]["of this call"] = kernel
 
     run = a_runner(profile=True)
     run.run([case("it", "flagdit", "peer", trial=lambda _: Trial(call=call, gate=green))])

@@ -150,8 +150,8 @@ def _equal(x_LX: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> bool:
 
 
 def _spread(value_BD: Tensor, cu_seqlens: Tensor, num_tokens: int) -> Tensor:
-    """The row of each token's segment."""
-    return value_BD.repeat_interleave(cu_seqlens.diff(), dim=0, output_size=num_tokens)
+    """The row of each token's segment. On a GPU the gradient of an index sums in float32, unlike that of a repetition."""
+    return value_BD[torch.repeat_interleave(cu_seqlens.diff(), output_size=num_tokens)]
 
 
 def _turned(x_LD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
