@@ -18,7 +18,7 @@ OPERATORS: dict[str, bool] = {
     "gated_residual_rms_norm_modulate": True,
     "qk_norm_rope": True,
     "swiglu": True,
-    "attention": False,
+    "attention": True,
     "gated_cross_attention": True,
 }
 
@@ -84,12 +84,15 @@ def resolve(operator: str, backend: Backend, x: Tensor) -> Literal["reference", 
     return "reference"
 
 
-def explain(operator: str | None = None, device: torch.device | str = "cpu") -> dict[str, dict[str, str]]:
+def explain(
+    operator: str | None = None, device: torch.device | str = "cpu", head_dim: int | None = None
+) -> dict[str, dict[str, str]]:
     """Which backend "auto" picks on a device for one operator or for all, and why.
 
     Args:
         operator: a name in `OPERATORS`; None for all of them.
         device: where the tensors would be.
+        head_dim: width of a head, for the operators that are given heads; None leaves it out of account.
 
     Returns:
         ``{operator: {"backend": "reference" | "triton", "reason": one line}}``, ready for JSON.
@@ -106,7 +109,7 @@ def explain(operator: str | None = None, device: torch.device | str = "cpu") -> 
     device_type = torch.device(device).type
     choices = {}
     for name in OPERATORS if operator is None else (operator,):
-        obstacle = triton_obstacle(name, device_type)
+        obstacle = triton_obstacle(name, device_type, head_dim=head_dim if name in _WITH_HEADS else None)
         choices[name] = {
             "backend": "triton" if obstacle is None else "reference",
             "reason": "Triton is installed and the device can run it" if obstacle is None else obstacle,

@@ -112,10 +112,59 @@ def _text_kernels(architecture: str) -> dict[str, Rows]:
     return kernels
 
 
+# Attention, by head dimension: queries and keys at a time, warps, stages; then whether tensor descriptors are used, the
+# compiler's warp specialisation (with 4 warps only, never a default before it is proven on a GPU), and the programs
+# that a processor holds, 0 for one program a tile.
+_ATTENTION_BLOCKS: dict[str, dict[str, dict[int, tuple[int, ...]]]] = {
+    "sm_90": {
+        "forward": {48: (128, 64, 8, 2, 1, 0, 2), 96: (128, 128, 8, 2, 1, 0, 1), 128: (128, 128, 8, 2, 1, 0, 1)},
+        "backward_dq": {48: (64, 64, 4, 2, 1, 0, 3), 96: (128, 64, 8, 2, 1, 0, 1), 128: (128, 64, 8, 2, 1, 0, 1)},
+        "backward_dkdv": {48: (64, 64, 4, 2, 1, 0, 2), 96: (64, 128, 8, 2, 1, 0, 1), 128: (64, 64, 4, 2, 1, 0, 2)},
+    },
+    "sm_80": {
+        "forward": {48: (128, 64, 8, 2), 96: (128, 32, 8, 3), 128: (128, 32, 8, 3)},
+        "backward_dq": {48: (128, 64, 8, 2), 96: (128, 64, 8, 2), 128: (128, 32, 8, 2)},
+        "backward_dkdv": {48: (64, 64, 4, 2), 96: (32, 128, 8, 2), 128: (64, 64, 8, 2)},
+    },
+    "gfx942": {
+        "forward": {48: (128, 64, 4, 1), 96: (128, 64, 8, 1), 128: (128, 64, 8, 1)},
+        "backward_dq": {48: (64, 32, 4, 1), 96: (64, 32, 4, 1), 128: (64, 32, 4, 1)},
+        "backward_dkdv": {48: (32, 64, 4, 1), 96: (32, 64, 4, 1), 128: (32, 64, 4, 1)},
+    },
+}
+_ATTENTION_FLOAT32 = {"forward": (32, 16, 4, 1), "backward_dq": (16, 16, 4, 1), "backward_dkdv": (16, 32, 4, 1)}
+_ATTENTION_DELTA = {"attention.backward_delta": {128: config(BLOCK_M=64, num_warps=4)}}
+
+
+def _attention_config(
+    direction: str,
+    block_m: int,
+    block_n: int,
+    num_warps: int,
+    num_stages: int,
+    tma: int = 0,
+    warp_specialize: int = 0,
+    programs_per_sm: int = 0,
+) -> Config:
+    specialise = {} if direction == "backward_dq" else {"WARP_SPECIALIZE": warp_specialize}
+    blocks = {"BLOCK_M": block_m, "BLOCK_N": block_n, "TMA": tma, "PROGRAMS_PER_SM": programs_per_sm}
+    return config(**blocks, **specialise, num_warps=num_warps, num_stages=num_stages)
+
+
+def _attention_kernels(architecture: str) -> dict[str, Rows]:
+    """The kernels of attention; in float32, which has no matrix units, with small blocks."""
+    kernels: dict[str, Rows] = {**_ATTENTION_DELTA}
+    for direction, rows in _ATTENTION_BLOCKS[architecture].items():
+        kernel, float32 = f"attention.{direction}", _ATTENTION_FLOAT32[direction]
+        kernels[kernel] = {width: _attention_config(direction, *blocks) for width, blocks in rows.items()}
+        kernels[f"{kernel}.float32"] = {128: _attention_config(direction, *float32)}
+    return kernels
+
+
 CONFIGS: dict[str, dict[str, Rows]] = {
-    "sm_90": {**_row_kernels(3, _NVIDIA_SHAPES), **_SWIGLU, **_text_kernels("sm_90")},
-    "sm_80": {**_row_kernels(2, _NVIDIA_SHAPES), **_SWIGLU, **_text_kernels("sm_80")},
-    "gfx942": {**_row_kernels(2, _AMD_SHAPES), **_SWIGLU, **_text_kernels("gfx942")},
+    "sm_90": {**_row_kernels(3, _NVIDIA_SHAPES), **_SWIGLU, **_text_kernels("sm_90"), **_attention_kernels("sm_90")},
+    "sm_80": {**_row_kernels(2, _NVIDIA_SHAPES), **_SWIGLU, **_text_kernels("sm_80"), **_attention_kernels("sm_80")},
+    "gfx942": {**_row_kernels(2, _AMD_SHAPES), **_SWIGLU, **_text_kernels("gfx942"), **_attention_kernels("gfx942")},
 }
 
 # Held by a processor and fetching ahead, or many and short.
@@ -127,6 +176,32 @@ _TEXT_CANDIDATES = {
     "forward": ((128, 32, 8, 3), (128, 64, 8, 2), (128, 64, 8, 3), (64, 64, 4, 2), (64, 32, 4, 3)),
     "backward_dq": ((128, 64, 8, 2), (128, 32, 8, 2), (128, 32, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2)),
     "backward_dkdv": ((32, 128, 8, 2), (64, 128, 8, 2), (64, 64, 8, 2), (32, 64, 4, 2), (16, 64, 4, 2)),
+}
+_ATTENTION_CANDIDATES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "forward": (
+        (128, 128, 8, 2, 1, 0, 1),
+        (128, 64, 8, 3, 1, 0, 1),
+        (128, 64, 8, 2, 1, 0, 2),
+        (64, 128, 4, 2, 1, 0, 2),
+        (128, 128, 4, 2, 1, 1, 1),
+        (128, 64, 8, 3),
+        (128, 64, 4, 1),
+    ),
+    "backward_dq": (
+        (128, 64, 8, 2, 1, 0, 1),
+        (64, 64, 4, 2, 1, 0, 2),
+        (64, 64, 4, 2, 1, 0, 3),
+        (128, 64, 8, 2),
+        (64, 32, 4, 1),
+    ),
+    "backward_dkdv": (
+        (64, 128, 8, 2, 1, 0, 1),
+        (64, 64, 4, 2, 1, 0, 2),
+        (32, 128, 8, 2, 1, 0, 1),
+        (64, 128, 4, 2, 1, 1, 1),
+        (64, 64, 8, 2),
+        (32, 64, 4, 1),
+    ),
 }
 # What the tuner may try for a kernel, beside its row.
 CANDIDATES: dict[str, tuple[Config, ...]] = {
@@ -145,6 +220,11 @@ CANDIDATES: dict[str, tuple[Config, ...]] = {
         f"gated_cross_attention.{direction}": tuple(_text_config(direction, *candidate) for candidate in candidates)
         for direction, candidates in _TEXT_CANDIDATES.items()
     },
+    **{
+        f"attention.{direction}": tuple(_attention_config(direction, *candidate) for candidate in candidates)
+        for direction, candidates in _ATTENTION_CANDIDATES.items()
+    },
+    "attention.backward_delta": tuple(config(BLOCK_M=rows, num_warps=4) for rows in (16, 32, 64, 128)),
 }
 
 

@@ -59,7 +59,7 @@ def attention(
         v: packed values (L, G, H).
         cu_seqlens: where each segment begins, and the end: (B + 1,) int32, from 0 to L, not decreasing.
         max_seqlen: tokens of the longest segment.
-        softmax_scale: one number, or one per segment (B,) float32; None is ``1 / sqrt(H)``.
+        softmax_scale: one number, or one per segment (B,) float32, not negative; None is ``1 / sqrt(H)``.
         return_lse: return the log-sum-exp too.
         backend: "auto", "reference" or "triton".
 
@@ -68,7 +68,7 @@ def attention(
         float32 (float64 for float64 input).
 
     Raises:
-        ValueError: a shape that does not fit, or no such backend.
+        ValueError: a shape that does not fit, a negative number as the scale, or no such backend.
         BackendUnavailableError: ``backend="triton"`` cannot run here.
 
     Example:
@@ -89,9 +89,12 @@ def attention(
         segment_scale = softmax_scale.detach()
     elif softmax_scale is not None:
         scale = float(softmax_scale)
+        if scale < 0:
+            raise ValueError(f"softmax_scale must not be negative, got {scale}")
     opaque = torch.compiler.is_compiling() and (return_lse or not are_equal(q.shape[0], cu_seqlens, max_seqlen))
-    if resolve("attention", backend, q) == "triton" or opaque:
-        out, lse = _forward(q, k, v, cu_seqlens, max_seqlen, scale, segment_scale)
+    chosen = resolve("attention", backend, q)
+    if chosen == "triton" or opaque:
+        out, lse = _forward(q, k, v, cu_seqlens, max_seqlen, scale, segment_scale, chosen)
         return (out, lse) if return_lse else out
     if return_lse:
         return reference.forward_with_lse(q, k, v, cu_seqlens, scale, segment_scale)
@@ -107,6 +110,7 @@ def _forward(
     max_seqlen: int,
     softmax_scale: float,
     segment_scale: Tensor | None,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     out, lse = reference.forward_with_lse(q, k, v, cu_seqlens, softmax_scale, segment_scale)
     return out.contiguous(), lse.contiguous()
@@ -125,9 +129,52 @@ def _backward(
     segment_scale: Tensor | None,
     max_seqlen: int,
     softmax_scale: float,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
     dq, dk, dv = reference.backward(dout, dlse, q, k, v, out, lse, cu_seqlens, softmax_scale, segment_scale)
     return dq.contiguous(), dk.contiguous(), dv.contiguous()
+
+
+@_forward.register_kernel("cuda")
+def _(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: int,
+    softmax_scale: float,
+    segment_scale: Tensor | None,
+    backend: Backend = "auto",
+) -> tuple[Tensor, Tensor]:
+    if resolve("attention", backend, q) == "reference":  # compiled, the reference is opaque too
+        out, lse = reference.forward_with_lse(q, k, v, cu_seqlens, softmax_scale, segment_scale)
+        return out.contiguous(), lse.contiguous()
+    from flagdit_kernels.ops.attention import triton
+
+    return triton.forward(q, k, v, cu_seqlens, softmax_scale, segment_scale)
+
+
+@_backward.register_kernel("cuda")
+def _(
+    dout: Tensor,
+    dlse: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    cu_seqlens: Tensor,
+    segment_scale: Tensor | None,
+    max_seqlen: int,
+    softmax_scale: float,
+    backend: Backend = "auto",
+) -> tuple[Tensor, Tensor, Tensor]:
+    if resolve("attention", backend, q) == "reference":
+        dq, dk, dv = reference.backward(dout, dlse, q, k, v, out, lse, cu_seqlens, softmax_scale, segment_scale)
+        return dq.contiguous(), dk.contiguous(), dv.contiguous()
+    from flagdit_kernels.ops.attention import triton
+
+    return triton.backward(dout, dlse, q, k, v, out, lse, cu_seqlens, softmax_scale, segment_scale)
 
 
 @_forward.register_fake
@@ -139,6 +186,7 @@ def _(
     max_seqlen: int,
     softmax_scale: float,
     segment_scale: Tensor | None,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     return q.new_empty(q.shape), q.new_empty(q.shape[1], q.shape[0], dtype=wide_dtype(q))
 
@@ -156,18 +204,19 @@ def _(
     segment_scale: Tensor | None,
     max_seqlen: int,
     softmax_scale: float,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
     return q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    q, k, v, cu_seqlens, ctx.max_seqlen, ctx.softmax_scale, segment_scale = inputs
+    q, k, v, cu_seqlens, ctx.max_seqlen, ctx.softmax_scale, segment_scale, ctx.backend = inputs
     ctx.save_for_backward(q, k, v, *output, cu_seqlens, segment_scale)
 
 
 def _differentiate(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Tensor | None, ...]:
-    gradients = _backward(dout, dlse, *ctx.saved_tensors, ctx.max_seqlen, ctx.softmax_scale)
-    return *gradients, None, None, None, None
+    gradients = _backward(dout, dlse, *ctx.saved_tensors, ctx.max_seqlen, ctx.softmax_scale, ctx.backend)
+    return *gradients, None, None, None, None, None
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)
