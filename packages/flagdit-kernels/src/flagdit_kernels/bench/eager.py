@@ -150,7 +150,7 @@ def _equal(x_LX: Tensor, cu_seqlens: Tensor, max_seqlen: int) -> bool:
 
 
 def _spread(value_BD: Tensor, cu_seqlens: Tensor, num_tokens: int) -> Tensor:
-    """The row of each token's segment. On a GPU the gradient of an index sums in float32, unlike that of a repetition."""
+    """The row of each token's segment. On a GPU the gradient of an index sums in float32, that of a repetition not."""
     return value_BD[torch.repeat_interleave(cu_seqlens.diff(), output_size=num_tokens)]
 
 
