@@ -1,0 +1,82 @@
+"""What the ``lumina`` command asks of sound."""
+
+from pathlib import Path
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.output import check_output
+from flagdit_core.pipeline.request import Generated, GenerationRequest
+from lumina_audio.artifacts import check_sound_file, read_sound
+from lumina_audio.pipeline import AudioPipeline
+from lumina_audio.spectrogram import save_spectrogram
+from lumina_audio.world import SoundWorld
+
+
+def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
+    """The sounds that a command asks for.
+
+    Args:
+        pipeline: The model.
+        request: What to make.
+
+    Returns:
+        The sounds with their metadata.
+
+    Raises:
+        FlagDiTError: As :meth:`AudioPipeline.__call__`; and what a file format cannot hold, or a file that is no sound.
+    """
+    options = request.options
+    if request.size is not None:
+        raise ConfigError("sounds have no --size; --seconds says how long they are")
+    rate = options.get("sample-rate", pipeline.sample_rate)
+    for path in request.paths:
+        check_sound_file(path, sample_rate=rate)
+    picture = _check_picture(options.get("spectrogram"), request)
+    output = pipeline(
+        request.prompts,
+        negative_prompt=request.negative_prompt,
+        audio_length_in_s=options.get("seconds"),
+        audio=None if "audio" not in options else read_sound(options["audio"]),
+        audio_span=_span(options.get("span-start"), options.get("span-end")),
+        num_audios_per_prompt=request.count,
+        first_audio_index=request.first,
+        seed=request.seeds,
+        strict=request.strict,
+        progress=request.progress,
+        settings=request.settings,
+    )
+    sounds = [sound.resampled(rate) for sound in output.audios]
+    if picture is not None:
+        save_spectrogram(sounds[0], picture)
+    return Generated.of(sounds, output.report)
+
+
+def world(size: tuple[int, int] | None) -> SoundWorld:
+    """The sound world.
+
+    Args:
+        size: Not looked at: sounds have none.
+
+    Returns:
+        The world.
+    """
+    return SoundWorld()
+
+
+def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
+    """What is made anew."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise ConfigError("--span-start and --span-end go together")
+    return start, end
+
+
+def _check_picture(path: Path | None, request: GenerationRequest) -> Path | None:
+    """Where the spectrogram goes, made sure of before any work."""
+    if path is not None:
+        if path.suffix.lower() != ".png":
+            raise ConfigError(f"--spectrogram must end in .png, got {path}")
+        if request.count * len(request.prompts) > 1:
+            raise ConfigError("--spectrogram shows one sound; leave --count out")
+        check_output(path)
+    return path

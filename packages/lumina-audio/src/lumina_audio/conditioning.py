@@ -1,0 +1,106 @@
+"""What is given of a sound already: its beginning, or all but a span of it."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.pipeline import Known
+from lumina_audio.codec import SoundCodec
+from lumina_audio.sound import Sound
+
+CROSSFADE = 0.01
+"""Seconds over which what is kept and what is made pass into one another."""
+
+
+def fitting(sound: Sound, codec: SoundCodec) -> Sound:
+    """A sound with the sample rate and the channels of a codec.
+
+    Args:
+        sound: Any.
+        codec: Which.
+
+    Returns:
+        The same sound, resampled, and mixed down or played on both sides.
+    """
+    sound = sound.mono() if codec.audio_channels == 1 else sound.stereo()
+    return sound.resampled(codec.sample_rate)
+
+
+def check_span(span: tuple[float, float] | None, sound: Sound, seconds: float) -> tuple[float, float]:
+    """Where a sound is made anew.
+
+    Args:
+        span: (start, end) in seconds; None for all that comes after the given sound.
+        sound: What is given.
+        seconds: Length of the sound to be made.
+
+    Returns:
+        The span.
+
+    Raises:
+        ConfigError: It is empty or reaches beyond what there is.
+    """
+    if span is None:
+        if sound.seconds >= seconds:
+            raise ConfigError(
+                f"nothing is left to make: the sound has {sound.seconds:.2f} s, and {seconds:.2f} s are wanted in all; "
+                "ask for more, or name a span to make anew"
+            )
+        return sound.seconds, seconds
+    start, end = span
+    if not 0 <= start < end <= seconds:
+        raise ConfigError(f"expected a span within 0 and {seconds:.2f} s, its start before its end, got {start}, {end}")
+    if sound.seconds < seconds and end < seconds:
+        raise ConfigError(f"the sound ends at {sound.seconds:.2f} s: the span must reach to {seconds:.2f} s, got {end}")
+    return start, end
+
+
+def known_sound(codec: SoundCodec, sound: Sound, span: tuple[float, float], length: int, device: torch.device) -> Known:
+    """The cells of a sound that are given.
+
+    Args:
+        codec: Encodes it.
+        sound: What is given, as the codec takes it.
+        span: (start, end) in seconds, where it is made anew.
+        length: L of the latent.
+        device: Where the codec is.
+
+    Returns:
+        Values (C, L), and a mask (1, L) of the cells that no part of the span touches.
+
+    Raises:
+        ConfigError: The span leaves no cell to keep.
+    """
+    stride, rate = codec.stride[0], sound.sample_rate
+    samples = torch.from_numpy(sound.samples)[:, : length * stride]
+    media = F.pad(samples, (0, length * stride - samples.shape[1]))[None].to(device)
+    cells = torch.arange(length)
+    kept = ((cells + 1) * stride <= span[0] * rate) | (cells * stride >= span[1] * rate)
+    if not bool(kept.any()):
+        raise ConfigError(f"the span leaves nothing of the sound: cells of this model last {stride / rate:.3f} s")
+    return Known(values=codec.encode(media)[0].cpu(), mask=kept[None])
+
+
+def splice(made: Sound, given: Sound, span: tuple[float, float]) -> Sound:
+    """What is made inside the span, and what was given outside of it, with short cross-fades.
+
+    Args:
+        made: The whole sound as the codec gives it.
+        given: What was given, at the same rate.
+        span: (start, end) in seconds.
+
+    Returns:
+        As long as ``made``; turned down as a whole where it would clip.
+    """
+    length, rate = made.samples.shape[1], made.sample_rate
+    time = (np.arange(length) + 0.5) / rate
+    inside = np.clip(np.minimum(time - span[0], span[1] - time) / CROSSFADE + 0.5, 0, 1)
+    inside[time >= given.seconds] = 1
+    if span[0] == 0:
+        inside[time < span[0] + CROSSFADE] = 1
+    kept = np.zeros_like(made.samples)
+    shared = min(length, given.samples.shape[1])
+    kept[:, :shared] = given.samples[:, :shared]
+    mixed = inside * made.samples + (1 - inside) * kept
+    return Sound.of(mixed.astype(np.float32), sample_rate=rate, safe=True)

@@ -1,0 +1,82 @@
+"""The recipe of the shipped model: a small Flag-DiT and its text encoder, trained on the sound world from nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from flagdit_core.flow.timesteps import TimestepDistribution
+from flagdit_core.model.config import FlagDiTConfig
+from flagdit_core.pipeline import SamplingSettings
+from flagdit_core.recipes import WorldRecipe, train_world_model
+from flagdit_core.training import TrainingConfig
+from lumina_audio.modality import MODALITY
+from lumina_audio.recipes.sounds import encode_sounds, sound_stage
+from lumina_audio.world import describe, sample_scene
+
+SECONDS = 3.2
+
+NANO = WorldRecipe(
+    output_dir=Path("runs/sound-nano"),
+    codec=MODALITY.models["nano"] / "vae",
+    model=replace(FlagDiTConfig.preset("nano"), in_channels=16, patch_size=1),
+    stages=(
+        sound_stage(steps=1500, sounds=12_000, seconds=SECONDS, categories={"one sound": 1.0}),
+        sound_stage(
+            steps=2000,
+            sounds=12_000,
+            seconds=SECONDS,
+            categories={"one sound": 0.4, "sounds in order": 0.35, "spoken words": 0.25},
+        ),
+    ),
+    training=TrainingConfig(
+        num_steps=3500,
+        batch_size=64,
+        optimizer="muon",
+        learning_rate=2e-3,
+        muon_learning_rate=4e-3,
+        betas=(0.9, 0.98),
+        gate_learning_rate_multiplier=10.0,
+        warmup_steps=200,
+        decay="cosine",
+        final_learning_rate_fraction=0.02,
+        max_grad_norm=1.0,
+        ema_decay=0.997,
+        precision="bfloat16",
+        prefetch_batches=2,
+        sample_every=500,
+        checkpoint_every=100,
+        timesteps=TimestepDistribution(kind="logit-normal", mean=-0.3, std=1.2),
+    ),
+    sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(1, 1, 50)),
+    sampled_prompts=48,
+)
+
+
+def nano(config: WorldRecipe = NANO, *, resume: bool = False) -> Path:
+    """Train the nano model and write it as a pipeline folder.
+
+    Args:
+        config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
+        resume: Go on from the latest checkpoint in ``output_dir``.
+
+    Returns:
+        The folder of the finished model, or of the checkpoints if the run was stopped before its end.
+
+    Raises:
+        ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        OutputError: ``output_dir`` holds a finished ``model`` already.
+    """
+    return train_world_model(config, MODALITY, encode=encode_sounds, describe=caption, resume=resume)
+
+
+def caption(generator: np.random.Generator) -> str:
+    """A caption of the world.
+
+    Args:
+        generator: Picks the scene and the words.
+
+    Returns:
+        What a random sound is.
+    """
+    return describe(sample_scene(generator, split="any"), generator)
