@@ -1,7 +1,7 @@
 """Is a mesh what a sentence says? Its volume is compared with that of the world's own solids, its colours are named.
 
-A mesh may be of any size, stand anywhere and be turned about the up axis: both are first moved to one centre of mass and
-scaled to one volume.
+A mesh may be of any size, stand anywhere and be turned about the up axis: both are first moved to one centre of mass
+and scaled to one volume.
 """
 
 from collections import Counter
