@@ -158,8 +158,9 @@ def _arguments(operator: Operator, shape: Shape, dtype: torch.dtype, device: tor
     registered = getattr(torch.ops.flagdit, operator.name).default
     values = {"eps": 1e-5, "softmax_scale": shape.head_dim**-0.5, "segment_scale": None}
     values |= operator.arguments(shape, dtype, device)
+    taken = [argument.name for argument in registered._schema.arguments if not argument.has_default_value()]
     with _Catch() as caught:
-        outputs = registered(**{argument.name: values[argument.name] for argument in registered._schema.arguments})
+        outputs = registered(**{name: values[name] for name in taken})
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
         leaves = [value for value in values.values() if isinstance(value, Tensor) and value.requires_grad]
         torch.autograd.grad(outputs, leaves, [torch.randn_like(out) for out in outputs])

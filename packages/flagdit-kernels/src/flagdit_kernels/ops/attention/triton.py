@@ -377,9 +377,10 @@ def backward(
     segment_scale: Tensor | None = None,
     dkdv_config: Config | None = None,
     dq_config: Config | None = None,
+    delta_config: Config | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of q, k and v."""
-    delta = backward_delta(dout, dlse, out)
+    delta = backward_delta(dout, dlse, out, delta_config)
     arguments = (q, k, v, dout, lse, delta, cu_seqlens, softmax_scale, segment_scale)
     return backward_dq(*arguments, dq_config), *backward_dkdv(*arguments, dkdv_config)
 
