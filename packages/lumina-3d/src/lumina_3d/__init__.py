@@ -1,4 +1,4 @@
-"""3-D objects: views with known cameras, and the coloured, watertight meshes that they show.
+"""3-D objects from a sentence, with Flag-DiT: views with known cameras, and coloured, watertight meshes.
 
 Public names load on first use, so that importing the package stays cheap.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lumina_3d.artifacts import load_views, save_object, save_points, save_views
     from lumina_3d.cameras import Camera, orbit
+    from lumina_3d.pipeline import ObjectOutput, ObjectPipeline
     from lumina_3d.reconstruction import reconstruct
     from lumina_3d.rendering import render
     from lumina_3d.reprojection import Consistency, consistency
@@ -21,6 +22,8 @@ __all__ = [
     "Consistency",
     "EmptyForegroundError",
     "Object3D",
+    "ObjectOutput",
+    "ObjectPipeline",
     "Views",
     "consistency",
     "load_views",
@@ -38,6 +41,8 @@ _HOMES = {
     "Consistency": "reprojection",
     "EmptyForegroundError": "views",
     "Object3D": "views",
+    "ObjectOutput": "pipeline",
+    "ObjectPipeline": "pipeline",
     "Views": "views",
     "consistency": "reprojection",
     "load_views": "artifacts",

@@ -57,7 +57,7 @@ class ViewsKind:
     @property
     def defaults(self) -> Mapping[str, Any]:
         """Settings of a pipeline that makes views of this kind."""
-        return {"num_views": self.num_views, "size": self.size}
+        return {"num_views": self.num_views, "width": self.size, "height": self.size}
 
 
 def encode_views(

@@ -1,0 +1,113 @@
+"""What the ``lumina`` command asks of 3-D objects."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flagdit_core.errors import ConfigError
+from flagdit_core.output import check_new_folder, check_output
+from flagdit_core.pipeline.request import Generated, GenerationRequest
+from lumina_3d import turntable
+from lumina_3d.artifacts import check_mesh_file, save_points, save_views
+from lumina_3d.pipeline import ObjectPipeline
+from lumina_3d.reconstruction import LEAST_VIEWS, RESOLUTIONS, reconstruct
+from lumina_3d.views import EmptyForegroundError, Object3D, Views
+from lumina_3d.world import ObjectWorld
+
+
+def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
+    """The objects that a command asks for; without files to write, views stand for objects that cannot be made.
+
+    Args:
+        pipeline: The model.
+        request: What to make.
+
+    Returns:
+        The objects with their metadata.
+
+    Raises:
+        FlagDiTError: As :meth:`ObjectPipeline.__call__`; and EmptyForegroundError where views show no object, after
+            they were written to the folder that was asked for.
+    """
+    options = request.options
+    width, height = request.size or (None, None)
+    resolution, num_views = options.get("mesh-resolution", 64), options.get("views")
+    _check_options(request, resolution, num_views)
+    output = pipeline(
+        request.prompts,
+        negative_prompt=request.negative_prompt,
+        width=width,
+        height=height,
+        num_views=num_views,
+        num_objects_per_prompt=request.count,
+        first_object_index=request.first,
+        seed=request.seeds,
+        strict=request.strict,
+        progress=request.progress,
+        settings=request.settings,
+    )
+    if "views-folder" in options:  # first, so that they are kept even if there is no object in them
+        metadata = Generated.of(output.views, output.report).metadata[0]
+        save_views(output.views[0], options["views-folder"], metadata)
+    items = [_object(views, resolution, wanted=bool(request.paths)) for views in output.views]
+    for path in request.paths:
+        if path.suffix.lower() == ".stl":
+            output.report.deviation(
+                f"{path}: STL files hold neither colours nor settings; .glb, .obj and .ply files do"
+            )
+    generated = Generated.of(items, output.report)
+    if request.paths and isinstance(items[0], Object3D):
+        _write_extras(items[0], options, generated.metadata[0])
+    return generated
+
+
+def world(size: tuple[int, int] | None) -> ObjectWorld:
+    """The object world.
+
+    Args:
+        size: Not looked at: what its prompts ask for has room in views of any shape.
+
+    Returns:
+        The world.
+    """
+    return ObjectWorld()
+
+
+def _object(views: Views, resolution: int, *, wanted: bool) -> Object3D | Views:
+    """The object in views, or, where none has to be written, the views if there is none."""
+    try:
+        return reconstruct(views, resolution=resolution)
+    except EmptyForegroundError:
+        if wanted:
+            raise
+        return views
+
+
+def _write_extras(item: Object3D, options: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """The other files that were asked for."""
+    if "points" in options:
+        save_points(item, options["points"], metadata)
+    if "turntable" in options:
+        turntable.save_turntable(item, options["turntable"])
+
+
+def _check_options(request: GenerationRequest, resolution: int, num_views: int | None) -> None:
+    """Refuse, before any work, what could not be written in the end."""
+    for path in request.paths:
+        check_mesh_file(path)
+    if not RESOLUTIONS[0] <= resolution <= RESOLUTIONS[1]:
+        raise ConfigError(f"--mesh-resolution must be from {RESOLUTIONS[0]} to {RESOLUTIONS[1]}, got {resolution}")
+    if num_views is not None and num_views < LEAST_VIEWS:
+        raise ConfigError(f"an object needs {LEAST_VIEWS} views or more, got --views {num_views}")
+    extras: dict[str, tuple[str, ...]] = {"points": (".ply",), "turntable": turntable.ENDINGS}
+    for name, endings in extras.items():
+        extra: Path | None = request.options.get(name)
+        if extra is None:
+            continue
+        if extra.suffix.lower() not in endings:
+            raise ConfigError(f"--{name} must end in {', '.join(endings)}, got {extra}")
+        check_output(extra)
+    if "views-folder" in request.options:
+        check_new_folder(request.options["views-folder"])
+    if request.count * len(request.prompts) > 1 and request.options.keys() & {"views-folder", "points", "turntable"}:
+        raise ConfigError("--views-folder, --points and --turntable are of one object; leave --count out")
