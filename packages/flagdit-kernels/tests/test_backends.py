@@ -61,6 +61,13 @@ def test_explain(monkeypatch):
     assert "pip install" in fk.explain("swiglu", "cuda")["swiglu"]["reason"]
     monkeypatch.setattr(backends, "_TRITON_INSTALLED", True)
     assert fk.explain("swiglu", torch.device("cuda", 0))["swiglu"]["backend"] == "triton"
+    assert fk.explain("attention", "cuda", head_dim=96)["attention"]["backend"] == "triton"
+    by_head = fk.explain(device="cuda", head_dim=72)
+    assert {name for name, choice in by_head.items() if choice["backend"] == "reference"} == {
+        "attention",
+        "gated_cross_attention",
+    }
+    assert "head_dim 72" in by_head["attention"]["reason"]
     with pytest.raises(ValueError, match="no operator 'gelu'"):
         fk.explain("gelu")
 

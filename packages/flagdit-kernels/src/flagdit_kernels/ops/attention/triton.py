@@ -38,6 +38,7 @@ from flagdit_kernels.triton_slabs import (
 )
 
 LOG2_E = tl.constexpr(1.4426950408889634)
+MAX_ROW_STRIDE = 2**23
 # Compiled once for all lengths and numbers of segments.
 SIZES = ["num_tokens", "num_segments", "num_steps"]
 
@@ -502,8 +503,11 @@ def _launch(
 
 
 def _rows(x: Tensor) -> Tensor:
-    """The tensor, copied unless its heads lie side by side and every row is aligned to 16 bytes."""
-    side_by_side = x.stride()[1:] == (x.shape[2], 1) and x.stride(0) >= x.shape[1] * x.shape[2]
+    """The tensor, copied unless its heads lie side by side and every row is aligned to 16 bytes.
+
+    A row begins at a 64-bit offset from the tensor and at a 32-bit one from its tile, hence the upper limit.
+    """
+    side_by_side = x.stride()[1:] == (x.shape[2], 1) and x.shape[1] * x.shape[2] <= x.stride(0) < MAX_ROW_STRIDE
     aligned = x.data_ptr() % 16 == 0 and x.stride(0) * x.element_size() % 16 == 0
     return x if side_by_side and aligned else x.clone(memory_format=torch.contiguous_format)
 
