@@ -32,7 +32,7 @@ class Option:
     """
 
     name: str
-    kind: type[int] | type[float] | type[bool] | type[Path]
+    kind: type[int] | type[float] | type[bool] | type[str] | type[Path]
     help: str
 
 

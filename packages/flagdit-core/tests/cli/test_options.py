@@ -14,15 +14,16 @@ FILMS = Modality(
         Option(name="seconds", kind=float, help="How long it is."),
         Option(name="frames", kind=int, help="How many pictures."),
         Option(name="contact-sheet", kind=Path, help="Where to show them side by side."),
+        Option(name="title", kind=str, help="What it is called."),
         Option(name="loop", kind=bool, help="Let the end meet the beginning."),
     ),
 )  # fmt: skip
 
 
 def test_values_are_read_as_their_kinds():
-    """Both spellings of a value, a path, and a switch without one."""
-    words = ["--seconds", "1.5", "--frames=8", "--contact-sheet", "a.png", "--loop"]
-    expected = {"seconds": 1.5, "frames": 8, "contact-sheet": Path("a.png"), "loop": True}
+    """Both spellings of a value, a path, a text, and a switch without one."""
+    words = ["--seconds", "1.5", "--frames=8", "--contact-sheet", "a.png", "--title", "a = b", "--loop"]
+    expected = {"seconds": 1.5, "frames": 8, "contact-sheet": Path("a.png"), "title": "a = b", "loop": True}
     assert parse_options(words, FILMS, Path("a.film")) == expected
     assert parse_options([], FILMS, Path("a.film")) == {}
 

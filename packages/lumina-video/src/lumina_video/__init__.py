@@ -7,13 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lumina_video.artifacts import save_film
     from lumina_video.film import Film
     from lumina_video.pipeline import VideoOutput, VideoPipeline
+    from lumina_video.reading import read_film
 
 __version__ = "0.1.0"
-__all__ = ["Film", "VideoOutput", "VideoPipeline"]
+__all__ = ["Film", "VideoOutput", "VideoPipeline", "read_film", "save_film"]
 
-_HOMES = {"Film": "film", "VideoOutput": "pipeline", "VideoPipeline": "pipeline"}
+_HOMES = {
+    "Film": "film",
+    "VideoOutput": "pipeline",
+    "VideoPipeline": "pipeline",
+    "read_film": "reading",
+    "save_film": "artifacts",
+}
 
 
 def __getattr__(name: str) -> object:

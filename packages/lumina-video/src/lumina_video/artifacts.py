@@ -1,6 +1,5 @@
 """Film files that carry the settings they were made with, and appear whole or not at all; written frame by frame."""
 
-import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
@@ -9,21 +8,25 @@ from typing import Any, cast
 
 import av
 import numpy as np
-import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image, UnidentifiedImageError
 
-from flagdit_core.errors import CodecError, ConfigError, ShapeError
+from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
 from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
 from flagdit_core.output import atomic_file
-from lumina_video.film import Film
+from lumina_video.film import Film, Picture
+from lumina_video.gif import write_gif
 
 _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     ".mp4": ("libx264", {"crf": "16", "preset": "medium"}),
     ".webm": ("libvpx-vp9", {"crf": "20", "b": "0"}),
 }
+_CONTAINER_OPTIONS = {".mp4": {"movflags": "faststart"}, ".webm": dict[str, str]()}
 ENDINGS = (*_ENCODERS, ".gif")
+LEAST_FPS = 0.01
 _MOST_FPS = {".mp4": 240.0, ".webm": 240.0, ".gif": 50.0}
 _LONGEST_SIDE = {".mp4": 16384, ".webm": 16384, ".gif": 65535}
+_REC_709, _SRGB = 1, 13  # numbers of ITU-T H.273
 
 
 def check_film_file(path: Path, *, width: int, height: int, fps: float) -> None:
@@ -42,10 +45,12 @@ def check_film_file(path: Path, *, width: int, height: int, fps: float) -> None:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(f"{path} ends in {path.suffix!r}; a film file ends in {', '.join(ENDINGS)}")
-    if not 0 < fps <= _MOST_FPS[ending] or not math.isfinite(fps):
-        raise ConfigError(f"{path}: {ending} files have more than 0 and at most {_MOST_FPS[ending]:g} fps, got {fps:g}")
+    if not LEAST_FPS <= fps <= _MOST_FPS[ending]:
+        raise ConfigError(f"{path}: {ending} files have {LEAST_FPS:g} to {_MOST_FPS[ending]:g} fps, got {fps:g}")
     if max(width, height) > _LONGEST_SIDE[ending]:
-        raise ShapeError(f"{path}: {ending} files hold at most {_LONGEST_SIDE[ending]} pixels a side")
+        raise ShapeError(
+            f"{path}: {ending} files hold at most {_LONGEST_SIDE[ending]} pixels a side, got {width}x{height}"
+        )
     if ending != ".gif" and (width % 2 or height % 2):
         raise ShapeError(f"{path}: {ending} files need even sides, got {width}x{height}; use .gif")
 
@@ -53,7 +58,8 @@ def check_film_file(path: Path, *, width: int, height: int, fps: float) -> None:
 def save_film(film: Film, path: Path | str, metadata: Mapping[str, Any]) -> None:
     """Write a film with the settings it was made with, as it is decoded: it is never in memory as a whole.
 
-    MP4 is H.264, WebM is VP9, both with colours at half resolution; GIF has 256 colours a frame, and times in 1/100 s.
+    MP4 is H.264, WebM is VP9, both with colours at half resolution (Rec. 709); GIF has 256 colours a frame, and times
+    in 1/100 s.
 
     Args:
         film: The film.
@@ -72,36 +78,9 @@ def save_film(film: Film, path: Path | str, metadata: Mapping[str, Any]) -> None
     comment = encode_metadata({METADATA_KEY: dict(metadata)}, ascii_only=True)
     with atomic_file(path) as temporary:
         if path.suffix.lower() == ".gif":
-            _write_gif(chain([first], frames), temporary, film.fps, comment)
+            write_gif(chain([first], frames), temporary, fps=film.fps, comment=comment)
         else:
-            _write_video(chain([first], frames), temporary, path.suffix.lower(), film.fps, comment)
-
-
-def read_film(path: Path | str) -> Film:
-    """A film from a file.
-
-    Args:
-        path: Any film that FFmpeg reads.
-
-    Returns:
-        The film, all of it in memory.
-
-    Raises:
-        CodecError: The file is missing, or cannot be read as a film.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CodecError(f"there is no file {path}")
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise CodecError(f"{path} cannot be read as a film: {error}") from error
-    if not frames or rate is None:
-        raise CodecError(f"{path} holds no film")
-    return Film(frames=np.stack(frames), fps=float(rate))
+            _write_video(chain([first], frames), temporary, path, film.fps, comment)
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
@@ -133,26 +112,30 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else decode_metadata(None, path)
 
 
-def _write_video(frames: Iterator[npt.NDArray[np.uint8]], path: Path, ending: str, fps: float, comment: str) -> None:
-    """H.264 or VP9, which players read everywhere."""
+def _write_video(frames: Iterator[Picture], temporary: Path, path: Path, fps: float, comment: str) -> None:
+    """H.264 or VP9, which players read everywhere; the file says which colours its numbers mean."""
+    ending = path.suffix.lower()
     encoder, options = _ENCODERS[ending]
-    with av.open(str(path), "w", format=ending.removeprefix(".")) as container:
-        container.metadata["comment"] = comment
-        stream = cast(
-            av.VideoStream,
-            container.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001), options=options),
-        )
-        stream.pix_fmt = "yuv420p"
-        for number, picture in enumerate(frames):
-            if number == 0:
-                stream.height, stream.width = picture.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
-
-
-def _write_gif(frames: Iterator[npt.NDArray[np.uint8]], path: Path, fps: float, comment: str) -> None:
-    """An endless loop."""
-    pictures = (Image.fromarray(frame).quantize(256, dither=Image.Dither.NONE) for frame in frames)
-    next(pictures).save(
-        path, format="GIF", save_all=True, append_images=pictures, duration=1000 / fps, loop=0, comment=comment.encode()
-    )
+    rate = Fraction(fps).limit_denominator(1001)
+    try:
+        with av.open(str(temporary), "w", container_options=_CONTAINER_OPTIONS[ending]) as container:
+            container.metadata["comment"] = comment
+            stream = cast(av.VideoStream, container.add_stream(encoder, rate=rate, options=options))
+            stream.pix_fmt = "yuv420p"
+            context = stream.codec_context
+            context.colorspace = context.color_primaries = _REC_709
+            context.color_trc, context.color_range = _SRGB, int(ColorRange.MPEG)
+            for number, picture in enumerate(frames):
+                if number == 0:
+                    stream.height, stream.width = picture.shape[:2]
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                container.mux(
+                    stream.encode(
+                        frame.reformat(
+                            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+                        )
+                    )
+                )
+            container.mux(stream.encode())
+    except av.FFmpegError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -1,25 +1,32 @@
 """What the ``lumina`` command asks of films."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from flagdit_core.errors import CodecError, ConfigError
+from flagdit_core.errors import ConfigError
 from flagdit_core.output import check_output
+from flagdit_core.picture_files import read_picture
 from flagdit_core.pipeline.request import Generated, GenerationRequest
-from lumina_video.artifacts import check_film_file, read_film
+from lumina_video.artifacts import check_film_file
 from lumina_video.contact_sheet import save_contact_sheet
 from lumina_video.film import Film, Frames, Picture
 from lumina_video.pipeline import VideoPipeline
+from lumina_video.reading import read_film
 from lumina_video.world import FilmWorld
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JoinedFrames:
-    """One film's frames and then another's."""
+    """One film's frames and then another's.
+
+    Attributes:
+        before: Of the one.
+        after: Of the other.
+        skipped: How many of these are left out at their beginning.
+    """
 
     before: Frames
     after: Frames
@@ -49,21 +56,20 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
         FlagDiTError: As :meth:`VideoPipeline.__call__`; and what a file format cannot hold, or a file that is no
             picture or film.
     """
-    options, defaults = dict(request.options), pipeline.components.defaults
-    width, height = request.size or (None, None)
-    fps = options.get("fps", defaults.get("fps"))
+    options, (width, height) = request.options, request.size or (None, None)
+    extended = read_film(options["extend"]) if "extend" in options else None
+    fps = options.get("fps", pipeline.components.defaults.get("fps") if extended is None else extended.fps)
     for path in request.paths:
-        check_film_file(path, width=width or 2, height=height or 2, fps=fps or 1.0)
+        check_film_file(path, width=width or 2, height=height or 2, fps=1.0 if fps is None else fps)
     sheet = _check_sheet(options.get("contact-sheet"))
-    extended = None if "extend" not in options else read_film(options["extend"])
-    overlap = options.get("overlap", 4)
     output = pipeline(
         request.prompts,
         negative_prompt=request.negative_prompt,
-        image=_picture(options.get("first-frame")),
-        last_image=_picture(options.get("last-frame")),
+        next_prompt=options.get("next-prompt"),
+        image=read_picture(options["first-frame"]) if "first-frame" in options else None,
+        last_image=read_picture(options["last-frame"]) if "last-frame" in options else None,
         video=extended,
-        overlap=overlap,
+        overlap=options.get("overlap"),
         width=width,
         height=height,
         num_frames=_num_frames(options, fps),
@@ -77,7 +83,8 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
     )
     films = output.films
     if extended is not None:
-        joined = (JoinedFrames(before=extended.frames, after=film.frames, skipped=overlap) for film in films)
+        given = output.report.settings["given_frames"]["first"]
+        joined = (JoinedFrames(before=extended.frames, after=film.frames, skipped=given) for film in films)
         films = [Film(frames=frames, fps=film.fps) for frames, film in zip(joined, films, strict=True)]
     if sheet is not None:
         save_contact_sheet(films, sheet)
@@ -96,27 +103,18 @@ def world(size: tuple[int, int] | None) -> FilmWorld:
     return FilmWorld()
 
 
-def _num_frames(options: dict[str, Any], fps: float | None) -> int | None:
+def _num_frames(options: Mapping[str, Any], fps: float | None) -> int | None:
     """The length that was asked for, in frames."""
     if "seconds" not in options:
         return options.get("frames")
     if "frames" in options:
         raise ConfigError("--frames and --seconds say the same thing; give one of them")
     seconds = options["seconds"]
-    if not seconds > 0 or fps is None:
-        raise ConfigError(f"--seconds must be above 0, got {seconds:g}")
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"--seconds must be a number above 0, got {seconds:g}")
+    if fps is None:
+        raise ConfigError("this model has no rate of its own; give --fps with --seconds")
     return max(1, round(seconds * fps))
-
-
-def _picture(path: Path | None) -> Image.Image | None:
-    """A picture that the film begins or ends with."""
-    if path is None:
-        return None
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise CodecError(f"{path} cannot be read as a picture: {error}") from error
 
 
 def _check_sheet(path: Path | None) -> Path | None:

@@ -1,10 +1,12 @@
 """What is given of a film already: its first or last pictures, as cells of its latent."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from flagdit_core.errors import ConfigError, ShapeError
 from flagdit_core.pipeline import Known
@@ -26,6 +28,9 @@ def known_frames(
 ) -> Known | None:
     """The cells of frames that are given.
 
+    Where a latent frame holds several pictures, last ones are encoded as the end of a film that stood still before: the
+    first latent frame of any film holds one picture, which would be another thing in its middle.
+
     Args:
         codec: Encodes the frames; first and last ones apart, since nothing is known of what lies between.
         shape: (C, t, h, w) of the latent.
@@ -44,23 +49,34 @@ def known_frames(
     """
     if not first and not last:
         return None
-    values, mask = torch.zeros(shape), torch.zeros(1, shape[1], 1, 1, dtype=torch.bool)
-    for frames, at_end in ((first, False), (last, True)):
-        if not frames:
-            continue
-        for frame in frames:
-            if frame.shape != (size.height, size.width, 3):
-                raise ShapeError(f"expected given frames of {size} pixels, got {frame.shape[1]}x{frame.shape[0]}")
-        latent = codec.encode(to_pixels(torch.from_numpy(np.stack(frames))).to(device))[0].cpu()
-        where = slice(shape[1] - latent.shape[1], None) if at_end else slice(latent.shape[1])
-        if latent.shape[1] >= shape[1]:
-            raise ConfigError(
-                f"{len(frames)} frames are given of a film of {codec.num_frames(shape[1])}: make it longer"
-            )
-        values[:, where], mask[:, where] = latent, True
-    if bool(mask.all()):
-        raise ConfigError("first and last frames leave none to make: make the film longer")
+    for frame in (*first, *last):
+        if frame.shape != (size.height, size.width, 3):
+            raise ShapeError(f"expected given frames of {size} pixels, got {frame.shape[1]}x{frame.shape[0]}")
+    beginning = _encode(codec, first, device) if first else torch.zeros(shape[0], 0, *shape[2:])
+    ending = _encode(codec, _after_standing_still(codec, last), device)[:, 1:] if last else beginning[:, :0]
+    missing = shape[1] - beginning.shape[1] - ending.shape[1]
+    if missing < 1:
+        raise ConfigError(
+            f"{len(first) + len(last)} frames are given of a film of {codec.num_frames(shape[1])}, "
+            "which leaves none to make: make it longer"
+        )
+    values = torch.cat([beginning, torch.zeros(shape[0], missing, *shape[2:]), ending], dim=1)
+    mask = torch.ones(1, shape[1], 1, 1, dtype=torch.bool)
+    mask[:, beginning.shape[1] : beginning.shape[1] + missing] = False
     return Known(values=values, mask=mask)
+
+
+def usual_overlap(codec: FilmCodec) -> int:
+    """How many frames of a film it is gone on from.
+
+    Args:
+        codec: Says how many frames it can encode.
+
+    Returns:
+        The least number from 4 on that it can: 4, or 5 with a causal codec of stride 4.
+    """
+    stride = codec.stride[0]
+    return 1 + -(-3 // stride) * stride
 
 
 def as_frame(image: Image.Image, size: FrameSize) -> Picture:
@@ -98,4 +114,14 @@ def last_frames(film: Film, count: int) -> list[Picture]:
         raise ConfigError(
             f"expected an overlap of 1 to {len(film.frames)} frames, as many as the film has, got {count}"
         )
-    return list(film.to_numpy()[-count:])
+    return list(deque(film.frames, maxlen=count))
+
+
+def _encode(codec: FilmCodec, frames: Sequence[Picture], device: torch.device) -> Tensor:
+    """The latent (C, t, h, w) of a film, on the CPU."""
+    return codec.encode(to_pixels(torch.from_numpy(np.stack(frames))).to(device))[0].cpu()
+
+
+def _after_standing_still(codec: FilmCodec, frames: Sequence[Picture]) -> list[Picture]:
+    """Frames after as many of the first as make one latent frame, and fill up the second."""
+    return [frames[0]] * (1 + -len(frames) % codec.stride[0]) + list(frames)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, check_memory, generate_latents, memory_errors
-from flagdit_core.pipeline.arguments import FrameSize, check_frame_size, check_latents, check_prompts, check_whole
+from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_whole
 from flagdit_core.report import Report
 from lumina_video.codec import FilmCodec, load_codec
-from lumina_video.conditioning import as_frame, known_frames, last_frames
+from lumina_video.conditioning import as_frame, known_frames, last_frames, usual_overlap
 from lumina_video.film import Film, Picture
 from lumina_video.modality import MODALITY
 
@@ -52,10 +52,11 @@ class DecodedFrames:
         return self.codec.num_frames(self.latent.shape[1])
 
     def __iter__(self) -> Iterator[Picture]:
-        for frame in self.codec.decode_frames(self.latent):
-            pixels = ((frame.float() + 1) / 2).clamp(0, 1)
-            picture: Picture = rearrange((255 * pixels).round().byte(), "c h w -> h w c").cpu().numpy()
-            yield picture
+        with memory_errors(f"decoding a film of {len(self)} frames"):
+            for frame in self.codec.decode_frames(self.latent):
+                pixels = ((frame.float() + 1) / 2).clamp(0, 1)
+                picture: Picture = rearrange((255 * pixels).round().byte(), "c h w -> h w c").cpu().numpy()
+                yield picture
 
 
 class VideoPipeline(Pipeline):
@@ -89,7 +90,7 @@ class VideoPipeline(Pipeline):
         image: Image.Image | None = None,
         last_image: Image.Image | None = None,
         video: Film | None = None,
-        overlap: int = 4,
+        overlap: int | None = None,
         height: int | None = None,
         width: int | None = None,
         num_frames: int | None = None,
@@ -119,8 +120,9 @@ class VideoPipeline(Pipeline):
             image: Picture that the films begin with; scaled to cover the frame, and cut.
             last_image: Picture that they end with.
             video: Film to go on from: its last frames are the first of the new ones.
-            overlap: How many frames of ``video``.
-            height: Pixels, a multiple of the codec's stride times the patch size.
+            overlap: How many frames of ``video``; None is 4, or 5 with a causal codec.
+            height: Pixels, a multiple of the codec's stride times the patch size; None is as ``video``, if there is
+                one.
             width: Pixels, likewise.
             num_frames: Length in frames; with a causal codec one more than a multiple of 4.
             fps: Frames a second of the finished films; the frames do not depend on it.
@@ -165,16 +167,20 @@ class VideoPipeline(Pipeline):
             from_latents=latents is not None,
             artifact="video",
         )
-        size, count = check_frame_size(parts, height=height, width=width), len(batch)
+        codec, count = self._codec, len(batch)
         num_frames, fps = self._check_length(num_frames, fps)
-        codec = self._codec
+        before = _frames_before(codec, video, overlap, has_image=image is not None)
+        if before and height is None and width is None:
+            height, width = before[0].shape[:2]
+        size = check_frame_size(parts, height=height, width=width)
         shape = (codec.latent_channels, codec.latent_frames(num_frames), size.rows, size.columns)
-        check_latents(latents, (count, *shape))
-        first, last = _given_frames(image, last_image, video, overlap, size)
-        known = known_frames(codec, shape, size, first=first, last=last, device=parts.model.device)
-        ramp = torch.linspace(0, 1, shape[1])[None, :, None, None]
-        regions = [] if next_prompt is None else [Region(prompt=next_prompt, weight=ramp)]
         what = f"{count} film{'s' if count > 1 else ''} of {num_frames} frames of {size}"
+        check_memory(max(size.num_bytes, 4 * count * math.prod(shape)), parts.model.device, what)
+        check_latents(latents, (count, *shape))
+        first = before if image is None else [as_frame(image, size)]
+        last = [] if last_image is None else [as_frame(last_image, size)]
+        known = known_frames(codec, shape, size, first=first, last=last, device=parts.model.device)
+        regions = _transition(next_prompt, shape[1])
         report = Report(strict=strict)
         report.record(
             model=self.name,
@@ -192,7 +198,6 @@ class VideoPipeline(Pipeline):
             if callback_on_step_end is not None:
                 callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
 
-        check_memory(size.num_bytes, parts.model.device, what)
         with memory_errors(what):
             final = generate_latents(
                 parts,
@@ -231,13 +236,24 @@ class VideoPipeline(Pipeline):
         return num_frames, float(fps)
 
 
-def _given_frames(
-    image: Image.Image | None, last_image: Image.Image | None, video: Film | None, overlap: int, size: FrameSize
-) -> tuple[list[Picture], list[Picture]]:
-    """The frames that the films begin and end with."""
-    if image is not None and video is not None:
+def _frames_before(codec: FilmCodec, video: Film | None, overlap: int | None, *, has_image: bool) -> list[Picture]:
+    """The frames of another film that the new ones go on from."""
+    if video is None:
+        if overlap is not None:
+            raise ConfigError(f"overlap is how many frames of video are gone on from; give video too, got {overlap}")
+        return []
+    if has_image:
         raise ConfigError("a film can begin with a picture or go on from another film; give image or video")
-    first = [] if image is None else [as_frame(image, size)]
-    if video is not None:
-        first = last_frames(video, overlap)
-    return first, [] if last_image is None else [as_frame(last_image, size)]
+    return last_frames(video, usual_overlap(codec) if overlap is None else overlap)
+
+
+def _transition(next_prompt: str | None, latent_frames: int) -> list[Region]:
+    """The share of another prompt, growing from frame to frame."""
+    if next_prompt is None:
+        return []
+    if not next_prompt.strip() or latent_frames < 2:
+        raise ConfigError(
+            "a transition needs a next_prompt that says something and 2 latent frames or more, "
+            f"got {next_prompt!r} and {latent_frames}"
+        )
+    return [Region(prompt=next_prompt, weight=torch.linspace(0, 1, latent_frames)[None, :, None, None])]

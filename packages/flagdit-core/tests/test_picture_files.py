@@ -1,0 +1,43 @@
+"""Picture files of users: read whole, upright or not, and sizes that a network can read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from flagdit_core.errors import DataError
+from flagdit_core.picture_files import fitting_size, read_picture
+
+
+def test_what_is_clear_becomes_white(tmp_path: Path) -> None:
+    """A transparent pixel is white whatever colour it hides, an opaque one stays, and the result is RGB."""
+    Image.fromarray(np.array([[(255, 0, 0, 0), (10, 20, 30, 255)]], dtype=np.uint8)).save(tmp_path / "a.png")
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.mode == "RGB"
+    assert np.array_equal(np.asarray(picture), [[(255, 255, 255), (10, 20, 30)]])
+
+
+def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
+    """A missing file, a text and half a picture raise one line with their name."""
+    (tmp_path / "text.png").write_text("no picture")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "half.png")
+    data = (tmp_path / "half.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
+    for name, says in (("none.png", "there is no file"), ("text.png", "cannot be read"), ("half.png", "cannot be read")):
+        with pytest.raises(DataError, match=says) as caught:
+            read_picture(tmp_path / name)
+        assert name in str(caught.value)
+
+
+@given(width=st.integers(1, 4000), height=st.integers(1, 4000), multiple=st.sampled_from([8, 16, 32]))
+def test_fitting_sizes(width: int, height: int, multiple: int) -> None:
+    """Sides are multiples, at least one; what fits already is kept; a large area comes down to about the limit."""
+    across, down = fitting_size(width, height, multiple=multiple, max_pixels=128 * 128)
+    assert across % multiple == down % multiple == 0 < min(across, down)
+    assert across * down <= (128 + multiple) ** 2 or min(width, height) * 16 < max(width, height)
+    if width % multiple == height % multiple == 0 and width * height <= 128 * 128:
+        assert (across, down) == (width, height)
