@@ -21,16 +21,16 @@ NANO = WorldRecipe(
     codec=MODALITY.models["nano"] / "vae",
     model=replace(FlagDiTConfig.preset("nano"), in_channels=16, patch_size=1),
     stages=(
-        sound_stage(steps=1500, sounds=6_000, seconds=SECONDS, categories={"one sound": 1.0}),
+        sound_stage(steps=700, sounds=6_000, seconds=SECONDS, categories={"one sound": 1.0}),
         sound_stage(
-            steps=2000,
+            steps=900,
             sounds=6_000,
             seconds=SECONDS,
             categories={"one sound": 0.4, "sounds in order": 0.35, "spoken words": 0.25},
         ),
     ),
     training=TrainingConfig(
-        num_steps=3500,
+        num_steps=1600,
         batch_size=64,
         optimizer="muon",
         learning_rate=2e-3,

@@ -21,13 +21,13 @@ NANO = WorldRecipe(
     model=FlagDiTConfig.preset("nano"),
     start_from="image/nano",
     stages=(
-        film_stage(steps=1800, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT),
+        film_stage(steps=1500, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT),
         film_stage(
-            steps=700, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT | {"two objects": 1.0}
+            steps=400, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT | {"two objects": 1.0}
         ),
     ),
     training=TrainingConfig(
-        num_steps=2500,
+        num_steps=1900,
         batch_size=24,
         optimizer="muon",
         learning_rate=1e-3,
