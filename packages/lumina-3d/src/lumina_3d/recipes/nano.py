@@ -19,11 +19,11 @@ NANO = WorldRecipe(
     model=FlagDiTConfig.preset("nano"),
     start_from="image/nano",
     stages=(
-        Stage(steps=1200, parts=(Part(kind=ViewsKind(category=CATEGORIES[0]), examples=2500),)),
+        Stage(steps=1200, parts=(Part(kind=ViewsKind(category=CATEGORIES[0]), examples=1500),)),
         Stage(
             steps=800,
             parts=tuple(
-                Part(kind=ViewsKind(category=category), share=share, examples=2500)
+                Part(kind=ViewsKind(category=category), share=share, examples=1500)
                 for category, share in zip(CATEGORIES, (0.4, 0.3, 0.3), strict=True)
             ),
         ),
