@@ -12,7 +12,7 @@ installed = pytest.mark.skipif(not is_installed(), reason="espeak-ng is not inst
 @installed
 def test_phonemes_of_words() -> None:
     """Words become IPA, option-like text is only text, and languages differ."""
-    assert phonemes("seven") == "sˈɛvən"
+    assert phonemes("seven") == "s\u02c8\u025bv\u0259n"
     assert phonemes("two  words").count(" ") == 1
     assert phonemes("-v") != ""
     assert phonemes("sieben", language="de") != phonemes("sieben")

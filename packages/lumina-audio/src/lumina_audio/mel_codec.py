@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -173,7 +174,7 @@ def _load_vocoder(folder: Path) -> SpeechT5HifiGan:
 
     try:
         vocoder: Any = SpeechT5HifiGan.from_pretrained(folder)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a SpeechT5HifiGan: {error}") from error
     return vocoder
 

@@ -1,8 +1,10 @@
 """The recipe of the nano mel VAE, trained on the sound world from nothing.
 
 The loss is L1 + MSE of the normalised log-mel spectrogram, weighted towards its peaks, + L1 of its differences along
-time (sharp onsets) + a small KL term. Afterwards the latents are normalised to mean 0 and variance 1 by one shift and one scale, kept in the VAE's
-own configuration: latent = (z - shift_factor) * scaling_factor.
+time (sharp onsets) + a small KL term. That term keeps the latents smooth and their posterior noisy, so that what a
+generator gets slightly wrong still decodes; decoding such noise blurs, though, so in the last steps the decoder alone
+learns to decode little of it. Afterwards the latents are normalised to mean 0 and variance 1 by one shift and one
+scale, kept in the VAE's own configuration: latent = (z - shift_factor) * scaling_factor.
 """
 
 import copy
@@ -38,7 +40,9 @@ class MelVAERecipe:
         run_dir: Where checkpoint and metrics.csv go; a run found there is continued.
         vae: The network; its units of the latents are found by training.
         seed: Of the weights, the sounds and the posterior's noise.
-        steps: Optimizer steps.
+        steps: Optimizer steps of the whole network.
+        decoder_steps: Further steps of the decoder alone, with a learning rate that begins anew.
+        decoder_noise: Fraction of the posterior's spread that latents are drawn with in those.
         frames_per_step: Mel frames of a step, in sounds of one duration.
         latents: Durations to draw from, in latents.
         weights: Relative frequencies of the world's categories.
@@ -62,7 +66,9 @@ class MelVAERecipe:
     run_dir: Path = Path("runs/mel-vae")
     vae: MelVAEConfig = field(default_factory=MelVAEConfig)
     seed: int = 0
-    steps: int = 2500
+    steps: int = 1600
+    decoder_steps: int = 500
+    decoder_noise: float = 0.3
     frames_per_step: int = 2560
     latents: tuple[int, ...] = (20, 28, 36, 44, 52)
     weights: tuple[float, float, float] = (0.35, 0.3, 0.35)
@@ -73,7 +79,7 @@ class MelVAERecipe:
     max_grad_norm: float = 1.0
     ema_decay: float = 0.995
     difference_weight: float = 0.5
-    kl_weight: float = 1e-3
+    kl_weight: float = 5e-3
     autocast: bool = True
     num_threads: int = 1
     log_every: int = 20
@@ -84,8 +90,11 @@ class MelVAERecipe:
     def __post_init__(self) -> None:
         """Check the settings that would otherwise fail late or silently."""
         counts = (self.steps, self.log_every, self.checkpoint_every, self.validation_sounds)
-        if min(counts) < 1 or self.verified_sounds < 0:
-            raise ConfigError(f"expected steps, intervals and sounds of 1 or more, got {counts}")
+        if min(counts) < 1 or min(self.decoder_steps, self.verified_sounds) < 0:
+            raise ConfigError(
+                f"expected steps, intervals and sounds of 1 or more, and no negative number, got {counts}, "
+                f"decoder_steps {self.decoder_steps} and verified_sounds {self.verified_sounds}"
+            )
         longest = max(self.latents) * self.vae.patch_frames
         if self.frames_per_step < longest:
             raise ConfigError(f"expected frames_per_step of {longest} or more, a sound's, got {self.frames_per_step}")
@@ -105,7 +114,7 @@ def mel_vae(config: MelVAERecipe) -> MelCodec:
 
     Example:
         >>> mel_vae(MelVAERecipe(steps=2, validation_sounds=1, verified_sounds=0)).latent_channels  # doctest: +SKIP
-        20
+        16
     """
     torch.set_num_threads(config.num_threads)
     config.run_dir.mkdir(parents=True, exist_ok=True)
@@ -117,10 +126,13 @@ def mel_vae(config: MelVAERecipe) -> MelCodec:
     longest = max(config.latents)
     validation = _sounds(_generator(config, -1), config.validation_sounds, longest, config, split="held_out")
     began = time.perf_counter() - seconds
-    for step in range(start, config.steps):
+    last = config.steps + config.decoder_steps
+    for step in range(start, last):
+        if step == config.steps:
+            state.model.load_state_dict(state.ema.state_dict())
         row = _train_step(config, state, step)
         done = step + 1
-        if done % config.checkpoint_every == 0 or done == config.steps:
+        if done % config.checkpoint_every == 0 or done == last:
             row |= _validate(config, ema, validation)
             spent = time.perf_counter() - began
             save_checkpoint(config.run_dir, state, step=done, seconds=spent, settings=_settings(config))
@@ -178,7 +190,8 @@ def _train_step(config: MelVAERecipe, state: VAEState, step: int) -> dict[str, f
     latents = config.latents[int(generator.integers(len(config.latents)))]
     count = config.frames_per_step // (latents * config.vae.patch_frames)
     mel_BMT = _sounds(generator, count, latents, config)
-    losses = _losses(config, state.model, mel_BMT, torch.Generator().manual_seed(config.seed + step))
+    noise = torch.Generator().manual_seed(config.seed + step)
+    losses = _losses(config, state.model, mel_BMT, noise, decoder_alone=step >= config.steps)
     state.model.zero_grad()
     losses["loss"].backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.max_grad_norm)
@@ -193,19 +206,25 @@ def _train_step(config: MelVAERecipe, state: VAEState, step: int) -> dict[str, f
 
 
 def _learning_rate_fraction(config: MelVAERecipe, step: int) -> float:
-    """Of the peak: linear warm-up, then a cosine down to the final fraction."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    """Of the peak: linear warm-up, then a cosine down to the final fraction; anew for the decoder's own steps."""
+    steps = config.steps
+    if step >= config.steps:
+        step, steps = step - config.steps, config.decoder_steps
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
     warmup = min(1.0, (step + 1) / config.warmup_steps)
     return warmup * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
 
 
-def _losses(config: MelVAERecipe, model: MelVAE, mel_BMT: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+def _losses(
+    config: MelVAERecipe, model: MelVAE, mel_BMT: Tensor, generator: torch.Generator, *, decoder_alone: bool
+) -> dict[str, Tensor]:
     """The weighted loss and its unweighted parts, all float32 scalars."""
     with torch.autocast(mel_BMT.device.type, torch.bfloat16, enabled=config.autocast):
-        mean, log_variance = model.encode(mel_BMT)
+        with torch.set_grad_enabled(not decoder_alone):
+            mean, log_variance = model.encode(mel_BMT)
         mean, log_variance = mean.float(), log_variance.float()
-        latents = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
-        decoded_BMT = model.decode(latents)
+        spread = torch.exp(0.5 * log_variance) * (config.decoder_noise if decoder_alone else 1.0)
+        decoded_BMT = model.decode(mean + spread * torch.randn(mean.shape, generator=generator))
     target_BMT = mel_BMT.clamp(min=config.vae.mel_floor)
     weight_BMT = _weights(config, target_BMT)
     error_BMT = (decoded_BMT.float() - target_BMT) / config.vae.mel_std

@@ -12,22 +12,28 @@ import numpy.typing as npt
 
 from lumina_audio.mel import SAMPLE_RATE
 from lumina_audio.world.segmentation import Strike
-from lumina_audio.world.speech import FARTHEST, recognise_word, register_of
+from lumina_audio.world.speech import FARTHEST, recognise_word
 from lumina_audio.world.vocabulary import KINDS, LEVELS, PITCHES
 
 Wave = npt.NDArray[np.float64]
 
 UNCLEAR = "unclear"
+MEDIUM_DB = 3.0
+"""What is farther than this from medium loudness is loud or soft."""
 LONGEST_CLICK = 0.08
 """Seconds."""
 LEAST_GLIDE = 1.5
 """Octaves from begin to end of a sweep."""
 NEAR = 0.2
 """Frequencies within this fraction of a frame's peak belong to it."""
-PURE, STEADY, HARMONIC = 0.78, 0.75, 0.85
-"""Least shares of a pure tone's energy near its peak, of a tone's frames with its pitch, of its energy in harmonics."""
-RINGING_DB, MOST_SUSTAINED = 8.0, 0.62
-"""A bell is within so many decibels of its loudest for at most this share of the time that it is heard."""
+PURE = 0.85
+"""Least share of a pure tone's energy near its peak."""
+STEADY, HARMONIC = 0.75, 0.85
+"""Least shares of a tone's frames with its pitch, and of its energy in harmonics."""
+OVERTONES = 0.05
+"""Least share of a tone's energy above its fundamental; a beep has less."""
+LEAST_DECAY_DB = 12.0
+"""A bell falls at least so far, along a straight line through its level, while it is heard."""
 HIGH_HZ, LOW_HZ, ONE_SIDED = 3000.0, 300.0, 0.75
 """Hisses have this share of their energy above the first, rumbles below the second."""
 FLAT = 0.8
@@ -36,6 +42,7 @@ _BANDS = (60.0, 500.0, 1500.0, 3000.0, 5000.0, 7900.0)
 _WINDOW, _HOP, _TRANSFORM = 512, 80, 2048
 _LEAST_ENERGY = 0.01
 _FUNDAMENTAL = 0.25
+_EDGE = 3  # frames of the envelope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +74,8 @@ class SeenStrike:
     @property
     def loudness(self) -> str:
         """The loudness class."""
-        return min(LEVELS, key=lambda name: abs(LEVELS[name] - self.level_db))
+        over = self.level_db - LEVELS["medium"]
+        return "medium" if abs(over) < MEDIUM_DB else "loud" if over > 0 else "soft"
 
 
 def nearest_class(value: float, classes: Mapping[str, float]) -> str:
@@ -89,7 +97,7 @@ def recognise(strike: Strike) -> SeenStrike:
     pitch = word = UNCLEAR
     if kind == "speech":
         heard = recognise_word(strike.samples)
-        pitch, word = register_of(strike.samples), heard.word if heard.distance < FARTHEST else UNCLEAR
+        pitch, word = heard.register, heard.word if heard.distance < FARTHEST else UNCLEAR
     elif KINDS[kind].pitches:
         pitch = nearest_class(traits.fundamental, PITCHES)
     return SeenStrike(
@@ -107,10 +115,11 @@ class _Traits:
         steadiness: Share of frames whose peak is a harmonic of the fundamental, the lowest strong frequency.
         fundamental: In Hz.
         harmonicity: Share near harmonics of the fundamental.
+        overtones: Of that, what lies above the fundamental.
         low: Share below ``LOW_HZ``.
         high: Share above ``HIGH_HZ``.
         flatness: Of five bands.
-        sustain: Share of the time within ``RINGING_DB`` of the loudest.
+        decay_db: How far the level falls from begin to end.
     """
 
     purity: float
@@ -118,10 +127,11 @@ class _Traits:
     steadiness: float
     fundamental: float
     harmonicity: float
+    overtones: float
     low: float
     high: float
     flatness: float
-    sustain: float
+    decay_db: float
 
 
 def _kind(strike: Strike, traits: _Traits) -> str:
@@ -130,18 +140,19 @@ def _kind(strike: Strike, traits: _Traits) -> str:
         return "clicks"
     if traits.purity > PURE and abs(traits.glide) > LEAST_GLIDE:
         return "rising sweep" if traits.glide > 0 else "falling sweep"
-    tonal = traits.steadiness > STEADY and traits.harmonicity > HARMONIC
-    if tonal and traits.sustain < MOST_SUSTAINED and traits.purity > PURE - 0.08:
+    steady = traits.steadiness > STEADY
+    tonal = steady and traits.harmonicity > HARMONIC
+    if tonal and traits.decay_db > LEAST_DECAY_DB:
         return "bell"
-    if tonal and traits.purity > PURE:
+    if tonal and traits.overtones > OVERTONES:
+        return "tone"
+    if steady and traits.purity > PURE:
         return "beep"
     if traits.high > ONE_SIDED:
         return "hiss"
-    if traits.low > ONE_SIDED and not tonal:
+    if traits.low > ONE_SIDED:
         return "rumble"
-    if traits.flatness > FLAT:
-        return "noise"
-    return "tone" if tonal else "speech"
+    return "noise" if traits.flatness > FLAT else "speech"
 
 
 def _traits(strike: Strike) -> _Traits:
@@ -156,17 +167,17 @@ def _traits(strike: Strike) -> _Traits:
     harmonic_H = _is_harmonic(frequencies_H, fundamental)
     bands = [(frequencies_H >= low) & (frequencies_H < high) for low, high in pairwise(_BANDS)]
     density = [mean_H[band].mean() for band in bands]
-    envelope = strike.envelope_db
     return _Traits(
         purity=purity,
         glide=_glide(np.log2(peak_F), weight_F),
         steadiness=float(weight_F[_is_harmonic(peak_F, fundamental)].sum()),
         fundamental=fundamental,
         harmonicity=float(mean_H[harmonic_H].sum()),
+        overtones=float(mean_H[harmonic_H & (frequencies_H > 1.5 * fundamental)].sum()),
         low=float(mean_H[frequencies_H < LOW_HZ].sum()),
         high=float(mean_H[frequencies_H > HIGH_HZ].sum()),
         flatness=float(np.exp(np.mean(np.log(np.array(density) + 1e-12))) / np.mean(density)),
-        sustain=float((envelope > envelope.max() - RINGING_DB).mean()),
+        decay_db=_decay(strike.envelope_db),
     )
 
 
@@ -194,6 +205,15 @@ def _is_harmonic(frequency: Wave, fundamental: float) -> npt.NDArray[np.bool_]:
     """Which frequencies are near a multiple of the fundamental."""
     number = np.maximum(1, np.round(frequency / fundamental))
     return np.abs(frequency - number * fundamental) < np.minimum(0.25 * fundamental, 0.06 * frequency + 25)
+
+
+def _decay(envelope_db: Wave) -> float:
+    """The fall of a straight line through the level over its whole length but the edges, in decibels."""
+    inner = envelope_db[_EDGE:-_EDGE]
+    if len(inner) < 3:
+        return 0.0
+    slope, _ = np.polyfit(np.linspace(-0.5, 0.5, len(inner)), inner, 1)
+    return -float(slope)
 
 
 def _glide(octave_F: Wave, weight_F: Wave) -> float:

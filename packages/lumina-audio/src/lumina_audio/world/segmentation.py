@@ -19,6 +19,8 @@ FRAME = 80
 WINDOW = 4 * FRAME
 SILENT_DB, HEARD_DB = -60.0, -43.0
 """Below the first nothing sounds; a stretch that never reaches the second is not heard."""
+OVER_BACKGROUND_DB, LOUDEST_BACKGROUND_DB = 8.0, -47.0
+"""A strike is so much louder than the background, the level under which the softest tenth of a sound lies."""
 DROP_DB, NEIGHBOURHOOD = 26.0, 0.18
 """A frame this much softer than the loudest one within so many seconds is not part of a strike."""
 CLOSED_GAP = 0.115
@@ -69,7 +71,8 @@ def segment(samples: Wave) -> list[Strike]:
     envelope = envelope_db(samples)
     width = 2 * round(NEIGHBOURHOOD * SAMPLE_RATE / FRAME) + 1
     nearby = ndimage.maximum_filter1d(envelope, width)
-    sounding = envelope > np.maximum(SILENT_DB, nearby - DROP_DB)
+    background = min(float(np.percentile(envelope, 10)) + OVER_BACKGROUND_DB, LOUDEST_BACKGROUND_DB)
+    sounding = envelope > np.maximum(max(SILENT_DB, background), nearby - DROP_DB)
     runs = _runs(_closed(sounding))
     heard = [(a, b) for a, b in runs if envelope[a:b].max() > HEARD_DB]
     return [

@@ -1,4 +1,4 @@
-"""Which word is spoken, and how high the voice is: by dynamic time warping to templates, and by autocorrelation.
+"""Which word is spoken, and in which register: the nearest of the recordings, by dynamic time warping.
 
 Legend: n samples, F frames of a template, G frames of a word, K cepstral coefficients, W templates.
 """
@@ -8,29 +8,27 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, signal
+from scipy import fft
 
 from lumina_audio.mel import SAMPLE_RATE
-from lumina_audio.world.recordings import recordings
+from lumina_audio.world.recordings import SPEAKERS, recordings
 
 Wave = npt.NDArray[np.float64]
 
 NUM_CEPSTRA, NUM_FILTERS = 14, 32
 FARTHEST = 14.0
 """A word whose nearest template is farther than this, in the units of :func:`distances`, is none of the world's."""
-REGISTER_SPLIT_HZ = 135.0
-"""Voices below are low."""
 _FRAME, _WINDOW = 160, 400
-_LOWEST_VOICE_HZ, _HIGHEST_VOICE_HZ = 65.0, 320.0
 _CEPSTRAL_WEIGHTS = 1 + 0.15 * np.arange(1, NUM_CEPSTRA + 1)
 _RANGE = np.log(10.0) * 5.5  # what is 55 dB below a word's loudest band is silence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """The word nearest to a stretch of sound, and the distance to it."""
+    """The recorded word nearest to a stretch of sound, the register of the voice that says it, and the distance."""
 
     word: str
+    register: str
     distance: float
 
 
@@ -41,42 +39,13 @@ def recognise_word(samples: Wave) -> Heard:
         samples: (n,) mono at 16 kHz, one word, without silence around.
 
     Returns:
-        The word and its distance.
+        The word, the register of its voice and its distance.
     """
     names, _, _ = _templates()
     reached = distances(samples)
     nearest = int(reached.argmin())
-    return Heard(word=names[nearest][1], distance=float(reached[nearest]))
-
-
-def register_of(samples: Wave) -> str:
-    """How high a voice is.
-
-    Args:
-        samples: (n,) mono at 16 kHz, speech.
-
-    Returns:
-        "low" or "high".
-    """
-    return "low" if voice_frequency(samples) < REGISTER_SPLIT_HZ else "high"
-
-
-def voice_frequency(samples: Wave) -> float:
-    """The median fundamental frequency of the voiced part, in Hz, by autocorrelation."""
-    window = 2 * _WINDOW
-    frames = _frames(signal.sosfilt(_voice_band(), samples), window, _FRAME) * np.hanning(window)
-    spectrum = np.abs(np.fft.rfft(frames, 2 * window)) ** 2
-    correlation = np.fft.irfft(spectrum)[:, :window]
-    taper = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(window), 2 * window)) ** 2)[:window]
-    normal = correlation / taper / np.maximum(correlation[:, :1] / taper[0], 1e-12)
-    shortest, longest = int(SAMPLE_RATE / _HIGHEST_VOICE_HZ), int(SAMPLE_RATE / _LOWEST_VOICE_HZ)
-    lags = normal[:, shortest:longest]
-    best = lags.max(axis=1)
-    # The shortest lag that is nearly as good as the best: its multiples are as good.
-    first = (lags > 0.88 * best[:, None]).argmax(axis=1)
-    energy = correlation[:, 0]
-    voiced = (energy > 0.1 * energy.max()) & (best > min(0.6, float(best[energy > 0.1 * energy.max()].max()) - 1e-9))
-    return float(np.median(SAMPLE_RATE / (shortest + first[voiced])))
+    voice, word = names[nearest]
+    return Heard(word=word, register=SPEAKERS[voice].register, distance=float(reached[nearest]))
 
 
 def distances(samples: Wave) -> Wave:
@@ -130,11 +99,6 @@ def _filters() -> Wave:
     from transformers.audio_utils import mel_filter_bank  # takes a while to import
 
     return np.asarray(mel_filter_bank(257, NUM_FILTERS, 100.0, 7600.0, SAMPLE_RATE, norm="slaney", mel_scale="slaney"))
-
-
-@cache
-def _voice_band() -> Wave:
-    return signal.butter(2, (60.0, 900.0), "bandpass", output="sos", fs=SAMPLE_RATE)
 
 
 def _frames(samples: Wave, window: int, hop: int) -> Wave:
