@@ -18,6 +18,7 @@ WRONG = {
     "bias alone": ("qk_norm_rope, LayerNorm", "q_weight", lambda w: None, "q_bias needs q_weight"),
     "heads": ("attention", "k", lambda k: k.repeat(1, 2, 1), "v must have shape"),
     "scales": ("attention, scale per segment", "softmax_scale", lambda s: s[1:], "softmax_scale must have shape"),
+    "negative scale": ("attention, one scale", "softmax_scale", lambda s: -s, "softmax_scale must not be negative"),
     "mask dtype": ("gated_cross_attention", "mask", torch.Tensor.int, "mask must be bool"),
     "text": ("gated_cross_attention", "k", lambda k: k[0], "k must have 4 axes"),
 }

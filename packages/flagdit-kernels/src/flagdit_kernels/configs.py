@@ -114,11 +114,12 @@ def _text_kernels(architecture: str) -> dict[str, Rows]:
 
 # Attention, by head dimension: queries and keys at a time, warps, stages; then whether tensor descriptors are used, the
 # compiler's warp specialisation (with 4 warps only, never a default before it is proven on a GPU), and the programs
-# that a processor holds, 0 for one program a tile.
+# that a processor holds, 0 for one program a tile. More than fit by registers and shared memory would run one after
+# another.
 _ATTENTION_BLOCKS: dict[str, dict[str, dict[int, tuple[int, ...]]]] = {
     "sm_90": {
         "forward": {48: (128, 64, 8, 2, 1, 0, 2), 96: (128, 128, 8, 2, 1, 0, 1), 128: (128, 128, 8, 2, 1, 0, 1)},
-        "backward_dq": {48: (64, 64, 4, 2, 1, 0, 3), 96: (128, 64, 8, 2, 1, 0, 1), 128: (128, 64, 8, 2, 1, 0, 1)},
+        "backward_dq": {48: (64, 64, 4, 2, 1, 0, 2), 96: (128, 64, 8, 2, 1, 0, 1), 128: (128, 64, 8, 2, 1, 0, 1)},
         "backward_dkdv": {48: (64, 64, 4, 2, 1, 0, 2), 96: (64, 128, 8, 2, 1, 0, 1), 128: (64, 64, 4, 2, 1, 0, 2)},
     },
     "sm_80": {
@@ -190,7 +191,6 @@ _ATTENTION_CANDIDATES: dict[str, tuple[tuple[int, ...], ...]] = {
     "backward_dq": (
         (128, 64, 8, 2, 1, 0, 1),
         (64, 64, 4, 2, 1, 0, 2),
-        (64, 64, 4, 2, 1, 0, 3),
         (128, 64, 8, 2),
         (64, 32, 4, 1),
     ),

@@ -5,7 +5,7 @@ Rows come through plain pointers, or through tensor descriptors (TMA), which rea
 ``end`` on belong to another segment: MASK reads zeros for them, so that not even a NaN crosses over.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,misc"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,misc,assignment"
 
 import triton
 import triton.language as tl

@@ -124,9 +124,8 @@ def _forward_kernel(
         state = zero_slabs(BLOCK_M, H0, H1), maximum, tl.zeros([BLOCK_M], tl.float32)
         stop = tl.where(start < end, end, begin)  # a tile past its segment has nothing to do
         if WARP_SPECIALIZE:
-            # The compiler specialises a single loop: the masks stay in it, and descriptors end where the segment does.
+            # The compiler specialises a single loop: the masks of scores stay in it, and values end with the segment.
             loop_end = stop
-            keys = open_slabs(K, k_stride, end, G * H, BLOCK_N, H0, H1, TMA)
             values = open_slabs(V, v_stride, end, G * H, BLOCK_N, H0, H1, TMA)
         else:
             loop_end = begin + (stop - begin) // BLOCK_N * BLOCK_N
@@ -191,7 +190,8 @@ def _add_key_gradients(
     """One block of queries: the sums of dk / scale and dv. Scores are transposed, keys by queries."""
     dk, dv = state
     rows = row + tl.arange(0, BLOCK_M)
-    lse = tl.load(LSE + rows, mask=rows < end, other=float("inf"))  # past the end p is 0
+    # Past the end q, dout and delta are 0, and so is what is added.
+    lse = tl.load(LSE + rows, mask=rows < end, other=0.0)
     delta = tl.load(DELTA + rows, mask=rows < end, other=0.0)
     q = load_slabs(queries, row, end, column, BLOCK_M, H0, H1, TMA, not TMA)
     p = tl.exp2(row_products(k, q) * log2_scale - (lse * LOG2_E)[None, :])
@@ -280,7 +280,7 @@ def _add_query_gradient(
     """One block of keys: the sum of dq / scale."""
     k = load_slabs(keys, row, end, column, BLOCK_N, H0, H1, TMA, MASK)
     p = tl.exp2(row_products(q, k) * log2_scale - lse[:, None])
-    v = load_slabs(values, row, end, column, BLOCK_N, H0, H1, TMA, MASK)
+    v = load_slabs(values, row, end, column, BLOCK_N, H0, H1, TMA, MASK and not TMA)
     dscores = p * (row_products(dout, v) - delta[:, None])
     if MASK:
         dscores = tl.where((row + tl.arange(0, BLOCK_N) < end)[None, :], dscores, 0.0)
@@ -331,7 +331,7 @@ def _dq_kernel(
         dout = load_slabs(douts, start, end, head * H, BLOCK_M, H0, H1, TMA, not TMA)
         rows = start + tl.arange(0, BLOCK_M)
         by_head = tl.cast(head, tl.int64) * num_tokens + rows
-        lse = tl.load(LSE + by_head, mask=rows < end, other=float("inf")) * LOG2_E
+        lse = tl.load(LSE + by_head, mask=rows < end, other=0.0) * LOG2_E
         delta = tl.load(DELTA + by_head, mask=rows < end, other=0.0)
         dq = zero_slabs(BLOCK_M, H0, H1)
         stop = tl.where(start < end, end, begin)
