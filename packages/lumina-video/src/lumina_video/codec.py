@@ -226,6 +226,14 @@ def to_pixels(frames: Tensor) -> Tensor:
 
 
 def _check_film(media: Tensor) -> None:
-    """Raise unless pixels are floating-point films."""
+    """Raise unless pixels are floating-point films whose sides are multiples of 8."""
     if media.ndim != 5 or media.shape[1] != 3 or not media.is_floating_point():
-        raise CodecError(f"expected floating-point films (B, 3, T, H, W) in [-1, 1], got {media.dtype} {media.shape}")
+        raise CodecError(
+            f"expected floating-point films (B, 3, T, H, W) in [-1, 1], got {media.dtype} {tuple(media.shape)}"
+        )
+    height, width = media.shape[-2:]
+    if height % 8 or width % 8:
+        nearest = "x".join(str(max(1, round(side / 8)) * 8) for side in (width, height))
+        raise CodecError(
+            f"expected a film whose sides are multiples of 8 pixels, got {width}x{height}; the nearest is {nearest}"
+        )

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, check_memory, generate_latents, memory_errors
+from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, check_memory, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_whole
 from flagdit_core.report import Report
 from lumina_video.codec import FilmCodec, load_codec
@@ -193,29 +193,21 @@ class VideoPipeline(Pipeline):
             given_frames={"first": len(first), "last": len(last)},
             from_latents=latents is not None,
         )
-
-        def after_step(step: int, t: float, items: list[Tensor]) -> None:
-            if callback_on_step_end is not None:
-                callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
-
-        with memory_errors(what):
-            final = generate_latents(
-                parts,
-                batch.prompts,
-                [shape] * count,
-                settings,
-                seeds=batch.seeds,
-                indices=batch.indices,
-                negative_prompts=batch.negative_prompts,
-                latents=None if latents is None else list(latents),
-                known=None if known is None else [known] * count,
-                regions=[regions] * count,
-                callback=after_step,
-                progress=progress,
-                report=report,
-            )
+        final = self.sample(
+            batch,
+            shape,
+            settings,
+            what=what,
+            num_bytes=size.num_bytes,
+            latents=latents,
+            known=known,
+            regions=regions,
+            callback_on_step_end=callback_on_step_end,
+            progress=progress,
+            report=report,
+        )
         films = [Film(frames=DecodedFrames(codec=codec, latent=latent), fps=fps) for latent in final]
-        return VideoOutput(films=films, latents=torch.stack(final), report=report)
+        return VideoOutput(films=films, latents=final, report=report)
 
     @property
     def _codec(self) -> FilmCodec:

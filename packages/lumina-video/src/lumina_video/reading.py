@@ -54,6 +54,8 @@ def read_film(path: Path | str) -> Film:
         count, last = count + 1, max(last, time)
     if not count:
         raise CodecError(f"{path} holds no film")
+    if is_gif and not _has_trailer(path):
+        raise CodecError(f"{path} is damaged: it breaks off after {count} frames")
     if (lasts := last + 1 / fps) < _WHOLE * promised:
         raise CodecError(f"{path} is damaged: it ends after {lasts:.1f} of {promised:.1f} seconds")
     # A GIF has a time for each frame and no rate.
@@ -76,6 +78,13 @@ def _facts(path: Path) -> tuple[float, float, bool]:
     if not rate:
         raise CodecError(f"{path} holds no film: it has no frame rate")
     return float(rate), promised, is_gif
+
+
+def _has_trailer(path: Path) -> bool:
+    """Whether the last byte of a GIF is there, which FFmpeg does not ask for."""
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read() == b";"
 
 
 def _decode(path: Path) -> Iterator[tuple[float, Picture]]:
