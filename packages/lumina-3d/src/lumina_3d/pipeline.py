@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, generate_latents, memory_errors
+from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_whole
 from flagdit_core.report import Report
 from lumina_3d.cameras import orbit
@@ -158,30 +158,22 @@ class ObjectPipeline(Pipeline):
             num_views=num_views,
             from_latents=latents is not None,
         )
-
-        def after_step(step: int, t: float, items: list[Tensor]) -> None:
-            if callback_on_step_end is not None:
-                callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
-
         what = f"{count} object{'s' if count > 1 else ''} of {num_views} views of {size}"
-        check_memory(count * num_views * size.num_bytes, parts.model.device, what)
+        final = self.sample(
+            batch,
+            shape,
+            settings,
+            what=what,
+            num_bytes=count * num_views * size.num_bytes,
+            latents=latents,
+            callback_on_step_end=callback_on_step_end,
+            progress=progress,
+            report=report,
+        )
+        cameras = orbit(num_views)
         with memory_errors(what):
-            final = generate_latents(
-                parts,
-                batch.prompts,
-                [shape] * count,
-                settings,
-                seeds=batch.seeds,
-                indices=batch.indices,
-                negative_prompts=batch.negative_prompts,
-                latents=None if latents is None else list(latents),
-                callback=after_step,
-                progress=progress,
-                report=report,
-            )
-            cameras = orbit(num_views)
             views = [Views(images=self._decode(latent), cameras=cameras) for latent in final]
-        return ObjectOutput(views=views, latents=torch.stack(final), report=report)
+        return ObjectOutput(views=views, latents=final, report=report)
 
     def _decode(self, latent: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """The pictures (V, H, W, 3) of a latent (C, V, h, w), decoded one at a time."""

@@ -45,6 +45,7 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
         settings=request.settings,
     )
     sounds = [sound.resampled(rate) for sound in output.audios]
+    output.report.record(sample_rate=rate)
     if picture is not None:
         save_spectrogram(sounds[0], picture)
     return Generated.of(sounds, output.report)

@@ -10,7 +10,8 @@ from lumina_audio.codec import SoundCodec
 from lumina_audio.sound import Sound
 
 CROSSFADE = 0.01
-"""Seconds over which what is kept and what is made pass into one another."""
+"""Seconds over which what is kept and what is made pass into one another; the fades lie inside the span, or, where
+nothing is given after its start, just before it."""
 
 
 def fitting(sound: Sound, codec: SoundCodec) -> Sound:
@@ -51,8 +52,11 @@ def check_span(span: tuple[float, float] | None, sound: Sound, seconds: float) -
     start, end = span
     if not 0 <= start < end <= seconds:
         raise ConfigError(f"expected a span within 0 and {seconds:.2f} s, its start before its end, got {start}, {end}")
-    if sound.seconds < seconds and end < seconds:
-        raise ConfigError(f"the sound ends at {sound.seconds:.2f} s: the span must reach to {seconds:.2f} s, got {end}")
+    if sound.seconds < seconds and not (start <= sound.seconds and end == seconds):
+        raise ConfigError(
+            f"the sound ends at {sound.seconds:.2f} s: the span must begin there or before it, "
+            f"and reach to {seconds:.2f} s, got {start}, {end}"
+        )
     return start, end
 
 
@@ -72,13 +76,15 @@ def known_sound(codec: SoundCodec, sound: Sound, span: tuple[float, float], leng
     Raises:
         ConfigError: The span leaves no cell to keep.
     """
-    stride, rate = codec.stride[0], sound.sample_rate
+    stride = codec.stride[0]
+    start, end = (round(edge * sound.sample_rate) for edge in span)
     samples = torch.from_numpy(sound.samples)[:, : length * stride]
     media = F.pad(samples, (0, length * stride - samples.shape[1]))[None].to(device)
     cells = torch.arange(length)
-    kept = ((cells + 1) * stride <= span[0] * rate) | (cells * stride >= span[1] * rate)
+    kept = ((cells + 1) * stride <= start) | (cells * stride >= end)
     if not bool(kept.any()):
-        raise ConfigError(f"the span leaves nothing of the sound: cells of this model last {stride / rate:.3f} s")
+        cell = stride / sound.sample_rate
+        raise ConfigError(f"the span leaves nothing of the sound: cells of this model last {cell:.3f} s")
     return Known(values=codec.encode(media)[0].cpu(), mask=kept[None])
 
 
@@ -94,13 +100,16 @@ def splice(made: Sound, given: Sound, span: tuple[float, float]) -> Sound:
         As long as ``made``; turned down as a whole where it would clip.
     """
     length, rate = made.samples.shape[1], made.sample_rate
-    time = (np.arange(length) + 0.5) / rate
-    inside = np.clip(np.minimum(time - span[0], span[1] - time) / CROSSFADE + 0.5, 0, 1)
-    inside[time >= given.seconds] = 1
-    if span[0] == 0:
-        inside[time < span[0] + CROSSFADE] = 1
-    kept = np.zeros_like(made.samples)
-    shared = min(length, given.samples.shape[1])
-    kept[:, :shared] = given.samples[:, :shared]
+    given_length = min(length, given.samples.shape[1])
+    start, end = (round(edge * rate) for edge in span)
+    fade = max(1, min(round(CROSSFADE * rate), (end - start) // 2))
+    place = np.arange(length) + 0.5
+    inside = np.ones(length, dtype=np.float32)
+    if start > 0:
+        inside = np.minimum(inside, (place - min(start, given_length - fade)) / fade)
+    if end < length:
+        inside = np.minimum(inside, (end - place) / fade)
+    inside = np.clip(inside, 0, 1)
+    kept = np.pad(given.samples[:, :given_length], ((0, 0), (0, length - given_length)))
     mixed = inside * made.samples + (1 - inside) * kept
-    return Sound.of(mixed.astype(np.float32), sample_rate=rate, safe=True)
+    return Sound.of(mixed, sample_rate=rate, safe=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flagdit_core.errors import CheckpointError, ConfigError
 from flagdit_core.model.checkpoint import read_config
-from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, generate_latents, memory_errors
+from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, memory_errors
 from flagdit_core.pipeline.arguments import check_latents, check_prompts
 from flagdit_core.report import Report
 from lumina_audio.codec import SoundCodec
@@ -94,12 +94,13 @@ class AudioPipeline(Pipeline):
         """Sounds of what the prompts say. What is None is as the model folder says.
 
         Sound k of a prompt depends on the prompt, the duration, the seed and k alone. A given sound is kept as it is
-        outside the span that is made anew, with cross-fades of 10 ms; no training is needed for it.
+        outside the span that is made anew (turned down as a whole where it would clip), with cross-fades of 10 ms
+        inside the span, or before it at the end of the given sound; no training is needed for it.
 
         Args:
             prompt: One text or several, none of them empty.
             negative_prompt: What to steer away from: one text for all, or one for each prompt.
-            audio_length_in_s: Seconds, made to the sample.
+            audio_length_in_s: Seconds, made to the sample. None for the model's own, or with a span the given sound's.
             audio: Sound to go on from, or to change a span of; resampled to the model's rate.
             audio_span: (start, end) in seconds of what is made anew of it; None for all that comes after it.
             num_inference_steps: Solver steps.
@@ -142,17 +143,22 @@ class AudioPipeline(Pipeline):
             from_latents=latents is not None,
             artifact="audio",
         )
+        if audio is None and audio_span is not None:
+            raise ConfigError("audio_span is a part of audio: give both")
+        given = None if audio is None else fitting(audio, codec)
+        if audio_length_in_s is None and given is not None and audio_span is not None:
+            audio_length_in_s = given.seconds
         count, seconds = len(batch), self._check_length(audio_length_in_s)
         num_samples = max(1, round(seconds * codec.sample_rate))
         shape = (codec.latent_channels, math.ceil(num_samples / codec.stride[0]))
         check_latents(latents, (count, *shape))
-        given = None if audio is None else fitting(audio, codec)
+        what = f"{count} sound{'s' if count > 1 else ''} of {seconds:g} s"
+        check_memory(count * num_samples * codec.audio_channels * 4, parts.model.device, what)
         span, known = (0.0, seconds), None
-        if given is None and audio_span is not None:
-            raise ConfigError("audio_span is a part of audio: give both")
         if given is not None:
             span = check_span(audio_span, given, seconds)
-            known = known_sound(codec, given, span, shape[1], parts.model.device)
+            with memory_errors(what):
+                known = known_sound(codec, given, span, shape[1], parts.model.device)
         report = Report(strict=strict)
         report.record(
             model=self.name,
@@ -162,34 +168,25 @@ class AudioPipeline(Pipeline):
             made_span=list(span),
             from_latents=latents is not None,
         )
-
-        def after_step(step: int, t: float, items: list[Tensor]) -> None:
-            if callback_on_step_end is not None:
-                callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
-
-        what = f"{count} sound{'s' if count > 1 else ''} of {seconds:g} s"
-        check_memory(count * num_samples * codec.audio_channels * 4, parts.model.device, what)
+        final = self.sample(
+            batch,
+            shape,
+            settings,
+            what=what,
+            num_bytes=count * num_samples * codec.audio_channels * 4,
+            latents=latents,
+            known=known,
+            callback_on_step_end=callback_on_step_end,
+            progress=progress,
+            report=report,
+        )
         with memory_errors(what):
-            final = generate_latents(
-                parts,
-                batch.prompts,
-                [shape] * count,
-                settings,
-                seeds=batch.seeds,
-                indices=batch.indices,
-                negative_prompts=batch.negative_prompts,
-                latents=None if latents is None else list(latents),
-                known=None if known is None else [known] * count,
-                callback=after_step,
-                progress=progress,
-                report=report,
-            )
             sounds = [self._decode(latent, num_samples) for latent in final]
         if given is not None:
             sounds = [splice(sound, given, span) for sound in sounds]
         else:
             sounds = [sound.levelled()[0] for sound in sounds]
-        return AudioOutput(audios=sounds, latents=torch.stack(final), report=report)
+        return AudioOutput(audios=sounds, latents=final, report=report)
 
     @property
     def _codec(self) -> SoundCodec:
@@ -202,7 +199,8 @@ class AudioPipeline(Pipeline):
         seconds = self.components.defaults.get("audio_length_in_s") if seconds is None else seconds
         if seconds is None:
             raise ConfigError("this model has no duration of its own; give audio_length_in_s")
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds * self.sample_rate < math.inf:
             raise ConfigError(f"audio_length_in_s must be a number of seconds above 0, got {seconds!r}")
         return float(seconds)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, generate_latents, memory_errors
+from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts
 from flagdit_core.report import Report
 from lumina_image.inpainting import known_part
@@ -157,28 +157,19 @@ class ImagePipeline(Pipeline):
             from_latents=latents is not None,
             inpainted=known is not None,
         )
-
-        def after_step(step: int, t: float, items: list[Tensor]) -> None:
-            if callback_on_step_end is not None:
-                callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
-
-        check_memory(count * size.num_bytes, self.components.model.device, what)
+        final_NCHW = self.sample(
+            batch,
+            shape,
+            settings,
+            what=what,
+            num_bytes=count * size.num_bytes,
+            latents=latents,
+            known=known,
+            callback_on_step_end=callback_on_step_end,
+            progress=progress,
+            report=report,
+        )
         with memory_errors(what):
-            final = generate_latents(
-                self.components,
-                batch.prompts,
-                [shape] * count,
-                settings,
-                seeds=batch.seeds,
-                indices=batch.indices,
-                negative_prompts=batch.negative_prompts,
-                latents=None if latents is None else list(latents),
-                known=None if known is None else [known] * count,
-                callback=after_step,
-                progress=progress,
-                report=report,
-            )
-            final_NCHW = torch.stack(final)
             return ImageOutput(images=self._decode(final_NCHW, output_type), latents=final_NCHW, report=report)
 
     @torch.no_grad()

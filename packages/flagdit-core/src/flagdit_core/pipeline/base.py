@@ -1,15 +1,24 @@
 """What all pipelines are: parts that are loaded, moved and saved in the same way."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
+from torch import Tensor
 
 from flagdit_core.codec import Codec
 from flagdit_core.modalities import Modality
+from flagdit_core.pipeline.arguments import PromptBatch
 from flagdit_core.pipeline.components import Components, load_components
+from flagdit_core.pipeline.controls import Known, Region
+from flagdit_core.pipeline.generate import generate_latents
+from flagdit_core.pipeline.memory import check_memory, memory_errors
+from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.pipeline.source import resolve_model
+from flagdit_core.pipeline.velocity import Shape
+from flagdit_core.report import Report
 
 
 class Pipeline(ABC):
@@ -33,6 +42,67 @@ class Pipeline(ABC):
     @abstractmethod
     def load_codec(folder: Path, *, dtype: torch.dtype) -> Codec:
         """The codec in a model's ``vae`` folder, in the precision asked for."""
+
+    def sample(
+        self,
+        batch: PromptBatch,
+        shape: Shape,
+        settings: SamplingSettings,
+        *,
+        what: str,
+        num_bytes: int,
+        latents: Tensor | None = None,
+        known: Known | None = None,
+        regions: Sequence[Region] = (),
+        callback_on_step_end: Callable[[Self, int, float, dict[str, Any]], object] | None = None,
+        progress: bool | None = None,
+        report: Report,
+    ) -> Tensor:
+        """The latents of a checked call.
+
+        Args:
+            batch: N prompts.
+            shape: Of each latent.
+            settings: How to sample.
+            what: What is made, in words, for messages.
+            num_bytes: Bytes of the finished media.
+            latents: (N, ...) starting points at t = 0, instead of noise from the seeds.
+            known: What is given of each of them already.
+            regions: Further prompts of each of them.
+            callback_on_step_end: Called as ``(pipeline, step index, time, {"latents": (N, ...)})`` after each step.
+            progress: Show a progress bar; None shows it on a terminal only.
+            report: What was used, and every deviation, is noted here.
+
+        Returns:
+            (N, ...) float32, at t = 1.
+
+        Raises:
+            FlagDiTError: As :func:`generate_latents`.
+        """
+
+        def after_step(step: int, t: float, items: list[Tensor]) -> None:
+            if callback_on_step_end is not None:
+                callback_on_step_end(self, step, t, {"latents": torch.stack(items)})
+
+        count = len(batch)
+        check_memory(num_bytes, self.components.model.device, what)
+        with memory_errors(what):
+            final = generate_latents(
+                self.components,
+                batch.prompts,
+                [shape] * count,
+                settings,
+                seeds=batch.seeds,
+                indices=batch.indices,
+                negative_prompts=batch.negative_prompts,
+                latents=None if latents is None else list(latents),
+                known=None if known is None else [known] * count,
+                regions=[regions] * count,
+                callback=after_step,
+                progress=progress,
+                report=report,
+            )
+            return torch.stack(final)
 
     @classmethod
     def from_pretrained(

@@ -11,6 +11,7 @@ import torch
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.evaluation import evaluate
+from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.modalities import Modality, installed_modalities, load_object
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.flag_dit import FlagDiT
@@ -29,6 +30,25 @@ from flagdit_core.recipes.encoded import Encode, EncodedWorld, Stage, encode_sha
 from flagdit_core.text_encoder import TextEncoder, TextEncodingConfig
 from flagdit_core.text_encoder.small import build_small_text_encoder
 from flagdit_core.training import TrainingConfig, train
+
+NANO_TRAINING = TrainingConfig(
+    num_steps=1,
+    batch_size=64,
+    optimizer="muon",
+    learning_rate=2e-3,
+    muon_learning_rate=4e-3,
+    betas=(0.9, 0.98),
+    gate_learning_rate_multiplier=10.0,
+    warmup_steps=200,
+    decay="cosine",
+    final_learning_rate_fraction=0.02,
+    max_grad_norm=1.0,
+    ema_decay=0.998,
+    precision="bfloat16",
+    prefetch_batches=2,
+    timesteps=TimestepDistribution(kind="logit-normal", mean=-0.3, std=1.2),
+)
+"""What the recipes of all small models have in common; each says at least how many steps it takes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,13 @@
 """The recipe of the shipped model: the picture model, trained further on views of the object world."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.pipeline import SamplingSettings
-from flagdit_core.recipes import Part, Stage, WorldRecipe, train_world_model
-from flagdit_core.training import TrainingConfig
+from flagdit_core.recipes import NANO_TRAINING, Part, Stage, WorldRecipe, train_world_model
 from lumina_3d.modality import MODALITY
 from lumina_3d.recipes.views_data import ViewsKind, encode_views
 from lumina_3d.world import CATEGORIES, describe, sample_scene
@@ -28,24 +27,16 @@ NANO = WorldRecipe(
             ),
         ),
     ),
-    training=TrainingConfig(
+    training=replace(
+        NANO_TRAINING,
         num_steps=2000,
         batch_size=16,
-        optimizer="muon",
         learning_rate=1e-3,
         muon_learning_rate=2e-3,
-        betas=(0.9, 0.98),
-        gate_learning_rate_multiplier=10.0,
         warmup_steps=50,
-        decay="cosine",
-        final_learning_rate_fraction=0.02,
-        max_grad_norm=1.0,
         ema_decay=0.995,
-        precision="bfloat16",
-        prefetch_batches=2,
         sample_every=300,
         checkpoint_every=100,
-        timesteps=TimestepDistribution(kind="logit-normal", mean=-0.3, std=1.2),
     ),
     sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(12, 8, 8)),
     sampled_prompts=18,

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.pipeline import SamplingSettings
-from flagdit_core.recipes import WorldRecipe, train_world_model
-from flagdit_core.training import TrainingConfig
+from flagdit_core.recipes import NANO_TRAINING, WorldRecipe, train_world_model
 from lumina_audio.modality import MODALITY
 from lumina_audio.recipes.sounds import encode_sounds, sound_stage
 from lumina_audio.world import describe, sample_scene
@@ -29,24 +27,12 @@ NANO = WorldRecipe(
             categories={"one sound": 0.4, "sounds in order": 0.35, "spoken words": 0.25},
         ),
     ),
-    training=TrainingConfig(
+    training=replace(
+        NANO_TRAINING,
         num_steps=1600,
-        batch_size=64,
-        optimizer="muon",
-        learning_rate=2e-3,
-        muon_learning_rate=4e-3,
-        betas=(0.9, 0.98),
-        gate_learning_rate_multiplier=10.0,
-        warmup_steps=200,
-        decay="cosine",
-        final_learning_rate_fraction=0.02,
-        max_grad_norm=1.0,
         ema_decay=0.997,
-        precision="bfloat16",
-        prefetch_batches=2,
         sample_every=500,
         checkpoint_every=100,
-        timesteps=TimestepDistribution(kind="logit-normal", mean=-0.3, std=1.2),
     ),
     sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(1, 1, 50)),
     sampled_prompts=48,

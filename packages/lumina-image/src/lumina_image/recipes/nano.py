@@ -1,14 +1,13 @@
 """The recipe of the shipped model: a small Flag-DiT and its text encoder, trained on the picture world from nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.pipeline import SamplingSettings
-from flagdit_core.recipes import WorldRecipe, train_world_model
-from flagdit_core.training import TrainingConfig
+from flagdit_core.recipes import NANO_TRAINING, WorldRecipe, train_world_model
 from lumina_image.modality import MODALITY
 from lumina_image.recipes.pictures import encode_pictures, picture_stage
 from lumina_image.world import describe, sample_scene
@@ -28,24 +27,11 @@ NANO = WorldRecipe(
         picture_stage(steps=700, pictures=12_000, sizes=_SQUARE, num_objects=_ONE_OBJECT),
         picture_stage(steps=1200, pictures=9_000, sizes=_SQUARE, num_objects={1: 0.45, 2: 0.4, 3: 0.15}),
     ),
-    training=TrainingConfig(
+    training=replace(
+        NANO_TRAINING,
         num_steps=5750,
-        batch_size=64,
-        optimizer="muon",
-        learning_rate=2e-3,
-        muon_learning_rate=4e-3,
-        betas=(0.9, 0.98),
-        gate_learning_rate_multiplier=10.0,
-        warmup_steps=200,
-        decay="cosine",
-        final_learning_rate_fraction=0.02,
-        max_grad_norm=1.0,
-        ema_decay=0.998,
-        precision="bfloat16",
-        prefetch_batches=2,
         sample_every=500,
         checkpoint_every=250,
-        timesteps=TimestepDistribution(kind="logit-normal", mean=-0.3, std=1.2),
     ),
     sampling=SamplingSettings(
         num_inference_steps=24,

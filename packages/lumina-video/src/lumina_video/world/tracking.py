@@ -25,6 +25,8 @@ LEAST_TURN = 60.0
 """Degrees that a turning object turns in all."""
 STRAIGHT = 0.8
 """A motion along a line covers this fraction of its range between beginning and end."""
+NARROW = 0.5
+"""A motion along one axis has at most this fraction of its range along the other."""
 STEADY = 0.85
 """The least correlation with time of what changes steadily."""
 
@@ -75,6 +77,8 @@ def follow(observations: Sequence[Observation], color: str | None) -> Track:
 def motion_of(track: Track) -> str:
     """How an object moves: one of ``MOTIONS``, "erratic" or "unseen".
 
+    It is the first of what it does out of fading, travelling, growing or shrinking, and turning.
+
     Args:
         track: The object.
 
@@ -90,67 +94,74 @@ def motion_of(track: Track) -> str:
         return UNSEEN
     if travel := _travel(track, times):
         return travel
-    radius = track.series("radius")
-    growth = _end(radius) / _beginning(radius)
-    if max(growth, 1 / growth) >= LEAST_GROWTH:
-        steady = abs(_correlation(times, radius)) >= STEADY
-        return ("grows" if growth > 1 else "shrinks") if steady else ERRATIC
-    turn = _turn(track)
-    if abs(turn) >= LEAST_TURN:
-        return "turns clockwise" if turn > 0 else "turns counterclockwise"
+    radius, angle = track.series("radius"), _turned(track)
+    if _spread(radius) >= LEAST_GROWTH:
+        return _trend(times, radius, "grows", "shrinks")
+    if np.ptp(angle) >= LEAST_TURN:
+        return _trend(np.arange(len(angle), dtype=np.float64), angle, "turns clockwise", "turns counterclockwise")
     return "stays still"
 
 
 def _fading(track: Track, times: Floats) -> str | None:
     """Whether it appears or disappears."""
-    contrast = np.zeros(track.num_frames)
-    contrast[times.astype(int)] = track.series("contrast")
-    first, last = _beginning(contrast), _end(contrast)
-    if max(first, last) < LEAST_FADING * max(min(first, last), 1e-6):
+    seen = track.series("contrast")
+    contrast = np.zeros(track.num_frames)  # where it is not seen
+    contrast[times.astype(int)] = seen
+    first, last = _ends(contrast)
+    if max(first, last) < LEAST_FADING * max(min(first, last), 1e-6) and _spread(seen) < LEAST_FADING:
         return None
-    if abs(_correlation(np.arange(track.num_frames, dtype=np.float64), contrast)) < STEADY:
-        return ERRATIC
-    return "fades in" if last > first else "fades out"
+    return _trend(np.arange(track.num_frames, dtype=np.float64), contrast, "fades in", "fades out")
 
 
 def _travel(track: Track, times: Floats) -> str | None:
     """Where it goes, if it goes anywhere."""
     x, y = track.series("x"), track.series("y")
     horizontal = np.ptp(x) >= np.ptp(y)
-    along = x if horizontal else y
+    along, across = (x, y) if horizontal else (y, x)
     reach = float(np.ptp(along))
     if reach < LEAST_TRAVEL:
         return None
-    net = float(along[-1] - along[0])
-    if abs(net) >= STRAIGHT * reach:
-        if abs(_correlation(times, along)) < STEADY:
-            return ERRATIC
-        return ("moves right" if net > 0 else "moves left") if horizontal else ("moves down" if net > 0 else "moves up")
+    if np.ptp(across) > NARROW * reach:
+        return ERRATIC
+    if abs(float(along[-1] - along[0])) >= STRAIGHT * reach:
+        return _trend(times, along, *(("moves right", "moves left") if horizontal else ("moves down", "moves up")))
     swing = np.cos(2 * np.pi * times / (track.num_frames - 1))
     if abs(_correlation(swing, along)) < STEADY:
         return ERRATIC
     return "bounces from side to side" if horizontal else "bounces up and down"
 
 
-def _turn(track: Track) -> float:
-    """Degrees that it turns clockwise in all, the shorter way from each frame to the next."""
+def _turned(track: Track) -> Floats:
+    """Degrees that it has turned clockwise since the first frame, the shorter way from each frame to the next."""
     items = list(track.seen.values())
-    symmetry = SYMMETRY.get(_majority([item.shape for item in items]), 0.0)
+    shape = _majority([item.shape for item in items])
+    symmetry = SYMMETRY.get(shape, 0.0)
     if not symmetry:
-        return 0.0
-    angles = np.array([item.angle for item in items])
+        return np.zeros(len(items))
+    angles = np.array([item.angle for item in items if item.shape == shape])
     steps = (np.diff(angles) + symmetry / 2) % symmetry - symmetry / 2
-    return float(steps.sum())
+    turned: Floats = np.concatenate([[0.0], steps.cumsum()])
+    return turned
 
 
-def _beginning(values: Floats) -> float:
-    """The mean of the first fifth."""
-    return float(values[: max(1, math.ceil(len(values) / 5))].mean())
+def _trend(times: Floats, values: Floats, up: str, down: str) -> str:
+    """What a steady change is called by its direction; "erratic" where it is not steady."""
+    correlation = _correlation(times, values)
+    if abs(correlation) < STEADY:
+        return ERRATIC
+    return up if correlation > 0 else down
 
 
-def _end(values: Floats) -> float:
-    """The mean of the last fifth."""
-    return _beginning(values[::-1])
+def _ends(values: Floats) -> tuple[float, float]:
+    """The means of the first and of the last fifth."""
+    fifth = math.ceil(len(values) / 5)
+    return float(values[:fifth].mean()), float(values[-fifth:].mean())
+
+
+def _spread(values: Floats) -> float:
+    """The largest fifth over the smallest fifth of positive values."""
+    least, most = _ends(np.sort(values))
+    return most / least
 
 
 def _correlation(a: Floats, b: Floats) -> float:

@@ -16,8 +16,8 @@ ANGLE_STEP = 7.5
 AGREEMENT = 0.7
 """The share of the frames that must show the right number of objects."""
 
-LEAST_FRAMES = 4
-"""Motions of shorter films cannot be told apart."""
+LEAST_FRAMES = 7
+"""In shorter films a star turns by half its symmetry from frame to frame, and its direction cannot be told."""
 
 _MISSING = "missing"
 
@@ -26,7 +26,7 @@ def verify(film: Film | Frames, caption: str | Claims) -> Verdict:
     """Compare a film with what a caption asserts.
 
     Args:
-        film: A film, or its frames, at least 4 of them.
+        film: A film, or its frames, at least 7 of them.
         caption: A sentence of the world's language, or its claims.
 
     Returns:
