@@ -1,0 +1,85 @@
+"""Tiny random pipelines, so that all but the shipped model is tested in seconds."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderOobleck
+
+from flagdit_core import FlagDiT, FlagDiTConfig
+from flagdit_core.pipeline import Components, SamplingSettings
+from flagdit_core.text_encoder import build_small_text_encoder
+from lumina_audio import AudioPipeline
+from lumina_audio.codec import SoundCodec
+from lumina_audio.mel_codec import MelCodec
+from lumina_audio.mel_vae import MelVAE, MelVAEConfig
+from lumina_audio.waveform_codec import WaveformCodec
+
+CAPTIONS = ["three short high beeps, then a low bell", 'a voice says "seven"']
+
+
+@pytest.fixture(scope="session")
+def mel_codec() -> MelCodec:
+    """A random mel VAE with a scale and a shift, and Griffin-Lim: 1024 samples of 16 kHz for a latent."""
+    torch.manual_seed(1)
+    config = MelVAEConfig(latent_channels=6, hidden_size=16, depth=1, scaling_factor=0.5, shift_factor=0.25)
+    return MelCodec(MelVAE(config))
+
+
+@pytest.fixture(scope="session")
+def waveform_codec() -> WaveformCodec:
+    """A random stereo autoencoder: 8 samples of 8 kHz for a latent."""
+    torch.manual_seed(2)
+    vae = AutoencoderOobleck(
+        encoder_hidden_size=12,
+        downsampling_ratios=[2, 4],
+        channel_multiples=[1, 2],
+        decoder_channels=4,
+        decoder_input_channels=6,
+        audio_channels=2,
+        sampling_rate=8000,
+    )
+    return WaveformCodec(vae, scale=2.0, shift=0.5)
+
+
+def _pipeline(codec: SoundCodec, seconds: float, name: str) -> AudioPipeline:
+    """Random parts whose weights are large enough for prompts to matter."""
+    torch.manual_seed(0)
+    config = FlagDiTConfig(
+        in_channels=6, patch_size=1, hidden_size=32, depth=2, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
+        conditioning_size=32, caption_size=16,
+    )  # fmt: skip
+    model = FlagDiT(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    encoder = build_small_text_encoder(
+        CAPTIONS, vocab_size=300, hidden_size=16, num_layers=1, num_heads=2, max_tokens=24, seed=0
+    )
+    components = Components(
+        text_encoder=encoder.eval(),
+        model=model,
+        codec=codec,
+        sampling=SamplingSettings(num_inference_steps=2, guidance_scale=2.0, training_shape=(1, 1, 8)),
+        defaults={"audio_length_in_s": seconds},
+    )
+    return AudioPipeline(components, name=name)
+
+
+@pytest.fixture(scope="session")
+def pipe(mel_codec: MelCodec) -> AudioPipeline:
+    """Half a second of mono through a mel spectrogram, by default."""
+    return _pipeline(mel_codec, 0.5, "tiny")
+
+
+@pytest.fixture(scope="session")
+def stereo_pipe(waveform_codec: WaveformCodec) -> AudioPipeline:
+    """A tenth of a second of stereo without a spectrogram, by default."""
+    return _pipeline(waveform_codec, 0.1, "tiny-stereo")
+
+
+@pytest.fixture(scope="session")
+def saved(pipe: AudioPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny pipeline as a model folder; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    pipe.save_pretrained(folder)
+    return folder

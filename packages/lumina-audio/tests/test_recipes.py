@@ -1,0 +1,100 @@
+"""The recipes' data, and the nano recipe at a tiny size."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flagdit_core import FlagDiTConfig
+from flagdit_core.errors import OutputError
+from flagdit_core.recipes import TextEncoderRecipe
+from flagdit_core.training import TrainingConfig
+from lumina_audio import AudioPipeline
+from lumina_audio.mel_codec import MelCodec
+from lumina_audio.recipes.nano import NANO, caption, nano
+from lumina_audio.recipes.sounds import WORDINGS, SoundKind, encode_sounds, sound_stage
+from lumina_audio.world import CATEGORIES, is_held_out, parse
+
+
+@pytest.fixture
+def codec_folder(mel_codec: MelCodec, tmp_path: Path) -> Path:
+    """The tiny codec as a folder."""
+    mel_codec.save_pretrained(tmp_path / "vae")
+    return tmp_path / "vae"
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_encoded_sounds(category: str, codec_folder: Path) -> None:
+    """Latents of the kind's duration, and wordings that all assert the same, of its category, seen in training."""
+    kind = SoundKind(seconds=3.2, category=category)
+    latents, captions = encode_sounds(kind, 3, np.random.default_rng(kind.seed), codec_folder)
+    assert latents.shape == (3, 6, 50) and latents.dtype == torch.float32 and not latents.requires_grad
+    assert not torch.equal(latents[0], latents[1])
+    for wordings in captions:
+        claims = {parse(wording) for wording in wordings}
+        assert len(wordings) == WORDINGS and len(claims) == 1
+        assert not is_held_out(claims.pop())
+        assert {parse(wording).category for wording in wordings} == {category}
+
+
+def test_encoding_is_a_pure_function_of_the_generator(codec_folder: Path) -> None:
+    """Equal generators give equal latents and captions; another one gives others."""
+    kind = SoundKind(seconds=1.6, category="one sound")
+    first, again, other = (encode_sounds(kind, 2, np.random.default_rng(seed), codec_folder) for seed in (1, 1, 2))
+    assert torch.equal(first[0], again[0]) and first[1] == again[1]
+    assert not torch.equal(first[0], other[0]) and first[1] != other[1]
+
+
+def test_kinds_are_told_apart() -> None:
+    """Categories of one duration may share a batch, but neither files nor seeds; durations share nothing."""
+    stage = sound_stage(steps=1, sounds=2, seconds=3.2, categories=dict.fromkeys(CATEGORIES, 1.0))
+    kinds = [part.kind for part in stage.parts] + [SoundKind(seconds=1.6, category=CATEGORIES[0])]
+    assert len({kind.name for kind in kinds}) == len({kind.seed for kind in kinds}) == 4
+    assert [kind.shape == kinds[0].shape for kind in kinds] == [True, True, True, False]
+    assert kinds[0].defaults == {"audio_length_in_s": 3.2}
+
+
+def test_captions_cover_the_world() -> None:
+    """The tokenizer's captions are of every category."""
+    generator = np.random.default_rng(0)
+    assert {parse(caption(generator)).category for _ in range(40)} == set(CATEGORIES)
+
+
+def test_nano_in_two_steps(codec_folder: Path, tmp_path: Path) -> None:
+    """The recipe ends in a model folder that makes sounds of the trained duration, and a second run is refused."""
+    config = replace(
+        NANO,
+        output_dir=tmp_path / "run",
+        codec=codec_folder,
+        model=FlagDiTConfig(
+            in_channels=6, patch_size=1, hidden_size=32, depth=1, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
+            conditioning_size=32, caption_size=16,
+        ),
+        text_encoder=TextEncoderRecipe(vocab_size=300, num_layers=1, num_heads=2, captions=50),
+        stages=(
+            sound_stage(steps=1, sounds=2, seconds=1.6, categories={"one sound": 1.0}),
+            sound_stage(steps=1, sounds=2, seconds=1.6, categories={"one sound": 0.5, "spoken words": 0.5}),
+        ),
+        training=TrainingConfig(num_steps=2, batch_size=2, warmup_steps=0, sample_every=2, checkpoint_every=2),
+        sampling=NANO.sampling.replace(num_inference_steps=1, guidance_scale=1.0),
+        workers=1,
+        sampled_prompts=3,
+    )  # fmt: skip
+    folder = nano(config)
+    output = AudioPipeline.from_pretrained(folder)("a low bell", seed=1)
+    assert (output.audios[0].seconds, output.latents.shape) == (1.6, (1, 6, 25))
+    rows = (config.output_dir / "samples" / "verified.csv").read_text().splitlines()
+    assert {row.split(",")[1] for row in rows[1:]} == set(CATEGORIES)
+    with pytest.raises(OutputError, match="already there"):
+        nano(config, resume=True)
+
+
+def test_the_shipped_recipe_agrees_with_itself() -> None:
+    """The network reads the shipped codec's latents one by one, and is trained at the length that it samples."""
+    assert (NANO.model.in_channels, NANO.model.patch_size) == (16, 1)
+    for stage in NANO.stages:
+        for part in stage.parts:
+            assert part.kind.shape == (3200,)
+    assert NANO.sampling.training_shape == (1, 1, 50)
