@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from flagdit_core.errors import ConfigError
 from flagdit_core.pipeline import Known
 from lumina_audio.codec import SoundCodec
-from lumina_audio.sound import Sound
+from lumina_audio.sound import PEAK_CEILING_DB, Sound
 
 CROSSFADE = 0.01
 """Seconds over which what is kept and what is made pass into one another; the fades lie inside the span, or, where
@@ -112,4 +112,5 @@ def splice(made: Sound, given: Sound, span: tuple[float, float]) -> Sound:
     inside = np.clip(inside, 0, 1)
     kept = np.pad(given.samples[:, :given_length], ((0, 0), (0, length - given_length)))
     mixed = inside * made.samples + (1 - inside) * kept
-    return Sound.of(mixed, sample_rate=rate, safe=True)
+    loud = given.peak_db > PEAK_CEILING_DB  # what is made is not; a gain of nearly 1 would change what is kept
+    return Sound.of(mixed, sample_rate=rate, safe=loud)
