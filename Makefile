@@ -6,6 +6,8 @@ PYTHON ?= python3
 TORCH_FLAGS ?=
 PROMPT ?= a large red circle in the center on a white background
 PICTURE ?= demo.png
+FILM_PROMPT ?= a large red circle bounces up and down on a white background
+SOUND_PROMPT ?= a high beep
 SEED ?= 0
 # Two workers of one thread each; `make test PYTEST_FLAGS=` runs all tests in one process.
 PYTEST_FLAGS ?= -n 2
@@ -15,7 +17,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PACKAGES := packages/flagdit-kernels packages/flagdit-core packages/lumina-image
-PACKAGES := $(DEMO_PACKAGES) packages/lumina-video packages/lumina-3d packages/lumina-audio
+OTHER_PACKAGES := packages/lumina-video packages/lumina-3d packages/lumina-audio
+PACKAGES := $(DEMO_PACKAGES) $(OTHER_PACKAGES)
 SOURCES := $(PACKAGES:%=%/src)
 # torch first and by its exact version, so that nothing installed later can replace it.
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -24,7 +27,7 @@ TRITON := triton==3.6.0; sys_platform == 'linux'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint type fmt bench bench-gpu docs dist clean
+.PHONY: help demo demo-all test lint type fmt bench bench-gpu docs dist clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +35,12 @@ help: ## List these commands
 demo: $(VENV)/.demo ## Make a picture from a sentence (PROMPT="..." SEED=1 for another one)
 	$(BIN)/lumina infer "$(PROMPT)" -o "$(PICTURE)" --seed $(SEED)
 	@echo "The picture is $(abspath $(PICTURE))"
+
+demo-all: $(VENV)/.all ## Make a picture, a film and a sound, each from a sentence
+	$(BIN)/lumina infer "$(PROMPT)" -o "$(PICTURE)" --seed $(SEED)
+	$(BIN)/lumina infer "$(FILM_PROMPT)" -o demo.mp4 --seed $(SEED)
+	$(BIN)/lumina infer "$(SOUND_PROMPT)" -o demo.wav --seed $(SEED)
+	@echo "They are $(abspath $(PICTURE) demo.mp4 demo.wav)"
 
 test: $(VENV)/.dev ## Run all tests that need no GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -p no:benchmark $(PYTEST_FLAGS)
@@ -68,7 +77,7 @@ dist: $(VENV)/.dev ## Build the six wheels into dist/
 	@ls -l dist
 
 clean: ## Remove what these commands made, but .venv
-	rm -rf dist $(PICTURE) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf dist $(PICTURE) demo.mp4 demo.wav .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit(f'Python 3.11 or newer is needed, \
@@ -82,7 +91,11 @@ $(VENV)/.demo: $(BIN)/python constraints.txt $(DEMO_PACKAGES:%=%/pyproject.toml)
 	$(PIP) install --no-build-isolation -c constraints.txt $(DEMO_PACKAGES:%=-e %)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo requirements-dev.txt $(PACKAGES:%=%/pyproject.toml)
+$(VENV)/.all: $(VENV)/.demo $(OTHER_PACKAGES:%=%/pyproject.toml)
+	$(PIP) install --no-build-isolation -c constraints.txt $(OTHER_PACKAGES:%=-e %)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.all requirements-dev.txt
 	@echo "Installing what tests and linters need into $(VENV)."
 	$(PIP) install --no-build-isolation -c constraints.txt -r requirements-dev.txt \
 		$(patsubst %,-e %,$(filter-out packages/flagdit-core,$(PACKAGES))) -e "packages/flagdit-core[ode,logging]"
