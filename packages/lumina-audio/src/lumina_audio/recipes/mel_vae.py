@@ -1,10 +1,11 @@
 """The recipe of the nano mel VAE, trained on the sound world from nothing.
 
-The loss is L1 + MSE of the normalised log-mel spectrogram, weighted towards its peaks, + L1 of its differences along
-time (sharp onsets) + a small KL term. That term keeps the latents smooth and their posterior noisy, so that what a
-generator gets slightly wrong still decodes; decoding such noise blurs, though, so in the last steps the decoder alone
-learns to decode little of it. Afterwards the latents are normalised to mean 0 and variance 1 by one shift and one
-scale, kept in the VAE's own configuration: latent = (z - shift_factor) * scaling_factor.
+The loss is L1 + MSE of the normalised log-mel spectrogram + L1 of its differences along time (sharp onsets) + a KL
+term. That term keeps the latents smooth and their posterior noisy, so that what a generator gets slightly wrong still
+decodes; decoding so much noise blurs, though. So in the last steps the decoder alone learns to decode little of it, and
+the peaks of the spectrogram, which carry the pitch, count most. Afterwards the latents are normalised to mean 0 and
+variance 1 by one shift and one scale, kept in the VAE's own configuration:
+latent = (z - shift_factor) * scaling_factor.
 """
 
 import copy
@@ -226,7 +227,7 @@ def _losses(
         spread = torch.exp(0.5 * log_variance) * (config.decoder_noise if decoder_alone else 1.0)
         decoded_BMT = model.decode(mean + spread * torch.randn(mean.shape, generator=generator))
     target_BMT = mel_BMT.clamp(min=config.vae.mel_floor)
-    weight_BMT = _weights(config, target_BMT)
+    weight_BMT = _weights(config, target_BMT) if decoder_alone else torch.ones_like(target_BMT)
     error_BMT = (decoded_BMT.float() - target_BMT) / config.vae.mel_std
     parts = {
         "l1": (weight_BMT * error_BMT.abs()).mean(),
@@ -241,7 +242,7 @@ def _losses(
 def _weights(config: MelVAERecipe, mel_BMT: Tensor) -> Tensor:
     """How much each value counts, 1 on average: what is within 40 dB of its frame's loudest bin, in frames that sound.
 
-    Unweighted, silence and the skirts of tones are most of the error, and the peaks that carry the pitch are blurred.
+    Unweighted, silence and the skirts of tones are most of the error, and tones beat: their peaks are too blunt.
     """
     loudest_B1T = mel_BMT.amax(dim=1, keepdim=True)
     near_BMT = (1 + (mel_BMT - loudest_B1T) / _PEAK_RANGE).clamp(min=0)
