@@ -1,6 +1,7 @@
 """``lumina`` with films, in this process and once as the real program."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,14 +160,18 @@ def test_wrong_input_is_one_line(
 
 def test_eval_writes_json_and_a_sheet(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The film world's prompts are made and verified; the counts add up; the sheet shows a film in each row."""
-    output, sheet = tmp_path / "eval.json", tmp_path / "sheet.png"
+    output, sheet, model = tmp_path / "eval.json", tmp_path / "sheet.png", tmp_path / "model"
+    shutil.copytree(saved, model)
+    index = json.loads((model / "model_index.json").read_text())
+    index["defaults"]["num_frames"] = 7  # the shortest that the verifier can judge
+    (model / "model_index.json").write_text(json.dumps(index))
     words = ["--count", "3", "--steps", "1", "--output", str(output), "--sheet", str(sheet)]
-    assert main(["eval", str(saved), *words]) == 0
+    assert main(["eval", str(model), *words]) == 0
     assert "| all captions" in capsys.readouterr().out
     values = json.loads(output.read_text())
     assert values["overall"]["total"] == 3 == sum(rate["total"] for rate in values["by_category"].values())
     with Image.open(sheet) as image:
-        assert image.size == (6 * 52 + 4, 3 * 36 + 4)
+        assert image.size == (7 * 52 + 4, 3 * 36 + 4)
 
 
 def test_the_program_itself(saved: Path, tmp_path: Path) -> None:

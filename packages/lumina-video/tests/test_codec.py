@@ -117,7 +117,7 @@ def test_save_and_load_by_class(codec: FilmCodec, tmp_path: Path) -> None:
 def test_folders_of_other_kinds_are_refused(tmp_path: Path) -> None:
     """A VAE of another class, and none at all, are named."""
     (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderTiny"}')
-    with pytest.raises(CheckpointError, match="AutoencoderKL or AutoencoderKLWan in .*, got AutoencoderTiny"):
+    with pytest.raises(CheckpointError, match=r"AutoencoderKL or AutoencoderKLWan in .*, got AutoencoderTiny"):
         load_codec(tmp_path)
     with pytest.raises(CheckpointError):
         load_codec(tmp_path / "none")

@@ -77,7 +77,7 @@ def test_given_frames_have_the_films_size(frame_codec: FrameCodec) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (30, 200), (200, 30), (1, 1), (47, 33)])
 def test_pictures_cover_the_frame(width: int, height: int) -> None:
-    """A picture of any shape is scaled to cover the frame and cut evenly: its middle stays the middle, no edge shows."""
+    """A picture of any shape is scaled to cover the frame and cut evenly: the middle stays there, no edge shows."""
     picture = np.full((height, width, 3), (10, 200, 30), dtype=np.uint8)
     frame = as_frame(Image.fromarray(picture), SIZE)
     assert frame.shape == (32, 48, 3) and frame.dtype == np.uint8

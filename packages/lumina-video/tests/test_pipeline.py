@@ -102,9 +102,7 @@ def test_any_size_and_length(pipe: VideoPipeline) -> None:
 
 
 def test_a_transition_begins_and_ends_with_its_prompts(pipe: VideoPipeline) -> None:
-    """The velocity of the first frame is the first prompt's alone, of the last one the next prompt's, and of the middle
-    their mean, by one Euler step without guidance.
-    """
+    """After one Euler step without guidance, each frame is the two prompts' own, mixed in the shares of the ramp."""
 
     def one_step(prompt: str, **arguments: Any) -> Tensor:
         return latents_of(pipe, prompt, seed=3, num_frames=5, num_inference_steps=1, guidance_scale=1.0,

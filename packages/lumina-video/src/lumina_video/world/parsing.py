@@ -14,7 +14,8 @@ from flagdit_core.shapes.phrases import BACKGROUND, COLOR, SHAPE, SIZE
 from lumina_video.world.scene import Claims, ObjectClaim
 from lumina_video.world.vocabulary import MOTION_PHRASES
 
-_MOTION = Phrases({**MOTION_PHRASES, "stays still": (*MOTION_PHRASES["stays still"], "is still")})
+_ALSO = {"moves right": ("moves right",), "moves left": ("moves left",), "stays still": ("is still",)}
+_MOTION = Phrases({motion: (*phrases, *_ALSO.get(motion, ())) for motion, phrases in MOTION_PHRASES.items()})
 _ARTICLE = Phrases({"article": ("a", "an", "one", "the")})
 _AND = Phrases({"and": ("and",)})
 

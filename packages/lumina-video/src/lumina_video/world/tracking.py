@@ -138,7 +138,7 @@ def _turned(track: Track) -> Floats:
     symmetry = SYMMETRY.get(shape, 0.0)
     if not symmetry:
         return np.zeros(len(items))
-    angles = np.array([item.angle for item in items if item.shape == shape])
+    angles = np.array([item.angle for item in items])
     steps = (np.diff(angles) + symmetry / 2) % symmetry - symmetry / 2
     turned: Floats = np.concatenate([[0.0], steps.cumsum()])
     return turned
