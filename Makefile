@@ -97,7 +97,7 @@ $(VENV)/.all: $(VENV)/.demo $(OTHER_PACKAGES:%=%/pyproject.toml)
 
 $(VENV)/.dev: $(VENV)/.all requirements-dev.txt
 	@echo "Installing what tests and linters need into $(VENV)."
-	$(PIP) install --no-build-isolation -c constraints.txt -r requirements-dev.txt \
-		$(patsubst %,-e %,$(filter-out packages/flagdit-core,$(PACKAGES))) -e "packages/flagdit-core[ode,logging]"
+	$(PIP) install --no-build-isolation -c constraints.txt -r requirements-dev.txt $(PACKAGES:%=-e %)
+	$(PIP) install --no-build-isolation -c constraints.txt -e "packages/flagdit-core[ode,logging]"
 	$(BIN)/python -m pip show torch | grep -q '^Requires:.*triton' || $(PIP) install "$(TRITON)"
 	@touch $@
