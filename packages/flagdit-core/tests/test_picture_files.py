@@ -27,7 +27,8 @@ def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
     Image.fromarray(noise).save(tmp_path / "half.png")
     data = (tmp_path / "half.png").read_bytes()
     (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
-    for name, says in (("none.png", "there is no file"), ("text.png", "cannot be read"), ("half.png", "cannot be read")):
+    damaged = {"none.png": "there is no file", "text.png": "cannot be read", "half.png": "cannot be read"}
+    for name, says in damaged.items():
         with pytest.raises(DataError, match=says) as caught:
             read_picture(tmp_path / name)
         assert name in str(caught.value)

@@ -36,7 +36,7 @@ def test_a_swap_changes_one_fact_and_can_still_be_said(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("motion", "phrase"), [(m, phrase) for m, all_ in MOTION_PHRASES.items() for phrase in {*all_, m}]
+    ("motion", "phrase"), [(m, phrase) for m, all_ in MOTION_PHRASES.items() for phrase in dict.fromkeys((*all_, m))]
 )
 def test_every_phrase_means_its_motion(motion: str, phrase: str) -> None:
     """Each way to say a motion, and its own name, is read as it, alone and between the other parts of a sentence."""
