@@ -27,11 +27,11 @@ def _to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("num_views", "size", "distort"), [(12, 64, None), (5, 96, None), (6, 64, _blur), (6, 64, _noise)]
+    ("num_views", "size", "distort"), [(6, 64, None), (6, 64, _blur), (6, 64, _noise), (5, 96, None)]
 )
 def test_calibration(num_views: int, size: int, distort: Callable[[Views], Views] | None) -> None:
     """Right captions pass and those with one fact swapped fail, from any number of views, blurred and noisy."""
-    rates = calibrate(15, orbit(num_views), size=size, seed=1, distort=distort)
+    rates = calibrate(12, orbit(num_views), size=size, seed=1, distort=distort)
     assert rates["right"]["all"] == 1
     assert rates["swapped"]["all"] == 0
 
@@ -61,7 +61,7 @@ def test_the_upper_one_is_told_from_the_lower() -> None:
     """Exchanging the two objects of "on" is noticed; exchanging those of "beside" says the same."""
     stacked = show(scene_of("a large green cylinder on a large red cube"), orbit(6), 64)
     assert not verify(stacked, "a large red cube on a large green cylinder").passed
-    side = show(scene_of("a large green cylinder beside a large red cube"), orbit(12), 64)
+    side = show(scene_of("a large green cylinder beside a large red cube"), orbit(6), 64)
     assert verify(side, "a large red cube beside a large green cylinder").passed
 
 
@@ -98,18 +98,18 @@ def test_true_meshes_pass_at_any_size_and_turn() -> None:
     """A true mesh passes wherever it stands, however large and turned; with one fact swapped it fails."""
     caption = "a medium blue cone beside a large red cube"
     mesh = build(scene_of(caption))
-    for angle, scale in ((0.0, 1.0), (0.5, 20.0)):
-        moved = mesh.copy().apply_scale(scale).apply_translation((3, 4, 5))
-        moved.apply_transform(np.array([
-            [np.cos(angle), 0, np.sin(angle), 0], [0, 1, 0, 0], [-np.sin(angle), 0, np.cos(angle), 0], [0, 0, 0, 1]
-        ]))  # fmt: skip
-        assert verify_mesh(moved, caption).passed
-        for wrong in (
-            "a medium blue pyramid beside a large red cube",
-            "a medium blue cone on a large red cube",
-            "a medium green cone beside a large red cube",
-        ):
-            assert not verify_mesh(moved, wrong).passed
+    assert verify_mesh(mesh, caption).passed
+    angle = 0.5
+    mesh.apply_scale(20).apply_translation((3, 4, 5)).apply_transform(
+        [[np.cos(angle), 0, np.sin(angle), 0], [0, 1, 0, 0], [-np.sin(angle), 0, np.cos(angle), 0], [0, 0, 0, 1]]
+    )
+    assert verify_mesh(mesh, caption).passed
+    for wrong in (
+        "a medium blue pyramid beside a large red cube",
+        "a medium blue cone on a large red cube",
+        "a medium green cone beside a large red cube",
+    ):
+        assert not verify_mesh(mesh, wrong).passed
 
 
 def test_calibration_of_meshes_from_views() -> None:

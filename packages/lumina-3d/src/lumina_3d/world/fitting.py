@@ -1,11 +1,12 @@
-"""Find the arrangement that agrees best with what is seen, beginning with the one that is claimed.
+"""Find the arrangement that agrees best with what is seen, beginning with those that a claim allows.
 
-Relation and turn, sizes and shapes are changed one after the other, each to its best value, until nothing gets better.
-What is found is thus the world's own arrangement, whose words can be compared with the claim's.
+From the best of these on, the relation and each object are changed in turn, each to its best, until nothing gets
+better. What is found is thus the world's own arrangement, whose words can be compared with the claim's.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from lumina_3d.world.geometry import Arrangement
 from lumina_3d.world.scene import Claims
@@ -13,69 +14,75 @@ from lumina_3d.world.vocabulary import RELATIONS, SHAPES, SIZES, SUPPORTS
 
 Score = Callable[[Arrangement], float]
 
-TURNS = (0.0, 90.0, 180.0, 270.0)
-"""Quarter turns, after which cubes and pyramids look as before: to which side of the other an object stands is free."""
 NOTICEABLE = 0.002
 """What an alternative must score more."""
 
 _ROUNDS = 3
+_SYMMETRY = 90.0
 
 
-def fit(claims: Claims, score: Score, *, turns: Iterable[float] = TURNS) -> Arrangement:
+def fit(claims: Claims, score: Score, *, turns: Sequence[float]) -> Arrangement:
     """The best arrangement in the neighbourhood of what is claimed.
 
     Args:
-        claims: Where the search begins; a size that is not claimed is "medium" at first.
+        claims: Where the search begins.
         score: Agreement, the higher the better.
-        turns: Rotations about the up axis that count as the same arrangement.
+        turns: Rotations about the up axis that are tried, in degrees from 0 to below 360.
 
     Returns:
         The arrangement, its objects in the order of the claims.
     """
-    found = Arrangement(
-        shapes=tuple(claim.shape for claim in claims.objects),
-        sizes=tuple(claim.size or "medium" for claim in claims.objects),
-        relation=claims.relation,
-    )
-    best = score(found)
+    first, *others = _allowed(claims, turns)
+    found, best = _improve(first, score(first), others, score)
     for _ in range(_ROUNDS):
         before = best
-        for alternatives in _changes(turns, len(found.shapes)):
-            for candidate in alternatives(found):
-                value = score(candidate)
-                if value > best + NOTICEABLE:
-                    found, best = candidate, value
+        for alternatives in (_relations, *(_shapes(number) for number in range(len(found.shapes)))):
+            found, best = _improve(found, best, alternatives(found, turns), score)
         if best == before:
             break
     return found
 
 
-def _changes(turns: Iterable[float], count: int) -> list[Callable[[Arrangement], list[Arrangement]]]:
-    """The ways to change an arrangement of ``count`` objects: place, sizes, the shape of each."""
+def _improve(
+    found: Arrangement, best: float, candidates: Iterator[Arrangement] | Sequence[Arrangement], score: Score
+) -> tuple[Arrangement, float]:
+    """The best of an arrangement and its alternatives, and its score."""
+    for candidate in candidates:
+        value = score(candidate)
+        if value > best + NOTICEABLE:
+            found, best = candidate, value
+    return found, best
 
-    def places(found: Arrangement) -> list[Arrangement]:
-        if found.relation is None:
-            return [replace(found, turn=turn) for turn in turns]
-        return [
-            replace(found, relation=relation, turn=turn)
-            for relation in RELATIONS
-            for turn in turns
-            if relation != "on" or found.shapes[1] in SUPPORTS
-        ]
 
-    def sizes(found: Arrangement) -> list[Arrangement]:
-        options: list[tuple[str, ...]] = [()]
-        for _ in range(count):
-            options = [(*chosen, size) for chosen in options for size in SIZES]
-        return [replace(found, sizes=option) for option in options]
+def _allowed(claims: Claims, turns: Sequence[float]) -> Iterator[Arrangement]:
+    """All arrangements of which the claims are true."""
+    shapes = tuple(claim.shape for claim in claims.objects)
+    sizes = product(*((claim.size,) if claim.size else tuple(SIZES) for claim in claims.objects))
+    for chosen, turn in product(sizes, _visible(turns, claims.relation)):
+        yield Arrangement(shapes=shapes, sizes=chosen, relation=claims.relation, turn=turn)
 
-    def shapes(number: int) -> Callable[[Arrangement], list[Arrangement]]:
-        def alternatives(found: Arrangement) -> list[Arrangement]:
-            known = SUPPORTS if found.relation == "on" and number == 1 else SHAPES
-            return [
-                replace(found, shapes=(*found.shapes[:number], shape, *found.shapes[number + 1 :])) for shape in known
-            ]
 
-        return alternatives
+def _relations(found: Arrangement, turns: Sequence[float]) -> Iterator[Arrangement]:
+    """The same objects, standing otherwise."""
+    for relation in RELATIONS if found.relation else ():
+        if relation != "on" or found.shapes[1] in SUPPORTS:
+            for turn in _visible(turns, relation):
+                yield replace(found, relation=relation, turn=turn)
 
-    return [places, sizes, *map(shapes, range(count))]
+
+def _shapes(number: int) -> Callable[[Arrangement, Sequence[float]], Iterator[Arrangement]]:
+    """Other shapes for one of the objects, in all sizes, all turned a little: a cone hides how a pyramid would lie."""
+
+    def alternatives(found: Arrangement, turns: Sequence[float]) -> Iterator[Arrangement]:
+        known = SUPPORTS if found.relation == "on" and number == 1 else SHAPES
+        every_size = product(SIZES, repeat=len(found.shapes))
+        for shape, sizes, turn in product(known, every_size, _visible(turns, None)):
+            shapes = (*found.shapes[:number], shape, *found.shapes[number + 1 :])
+            yield replace(found, shapes=shapes, sizes=sizes, turn=(found.turn + turn) % 360)
+
+    return alternatives
+
+
+def _visible(turns: Sequence[float], relation: str | None) -> list[float]:
+    """The turns after which not all looks as before: every shape is the same again after a quarter turn."""
+    return [turn for turn in turns if relation == "beside" or turn < _SYMMETRY]

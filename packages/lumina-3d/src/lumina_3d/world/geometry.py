@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lumina_3d.world.primitives import HEIGHTS, INSIDE
+from lumina_3d.world.primitives import HEIGHTS, INSIDE, TUBE
 from lumina_3d.world.vocabulary import SIZES
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,18 @@ class Solid:
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         """Whether points (P, 3) are inside."""
-        return INSIDE[self.shape](*((points - np.array(self.centre)) / self.radius).T)
+        return INSIDE[self.shape](*self._unit(points).T)
+
+    def encloses(self, points: Floats) -> npt.NDArray[np.bool_]:
+        """Whether points (P, 3) are in a hole of the solid, as a torus has one."""
+        if self.shape != "torus":
+            return np.zeros(len(points), dtype=bool)
+        x, y, z = self._unit(points).T
+        return (np.hypot(x, z) < 1 - TUBE) & (abs(y) <= TUBE) & ~self.contains(points)
+
+    def _unit(self, points: Floats) -> Floats:
+        """Points in coordinates in which the solid has radius 1 and its centre at the origin."""
+        return (points - np.array(self.centre)) / self.radius
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +78,26 @@ class Arrangement:
             Solid(shape=shape, radius=radius, centre=centre)
             for shape, radius, centre in zip(self.shapes, radii, centres, strict=True)
         )
+
+    def owners(self, points: Floats) -> npt.NDArray[np.intp]:
+        """The number of the object on whose side of the plane between the two points (P, 3) are, ``turn`` included."""
+        unturned, solids = points @ turning(self.turn), self.solids
+        match self.relation:
+            case None:
+                return np.zeros(len(points), dtype=np.intp)
+            case "on":
+                lower = solids[1]
+                return (unturned[:, 1] < lower.centre[1] + HEIGHTS[lower.shape] * lower.radius).astype(np.intp)
+            case "beside":
+                left = solids[0]
+                return (unturned[:, 0] > left.centre[0] + left.radius + GAP / 2).astype(np.intp)
+        raise AssertionError(f"{self.relation} is no relation of the world")
+
+    def unseen(self, points: Floats) -> npt.NDArray[np.bool_]:
+        """Whether points (P, 3) are where no silhouette tells: in the hole of a torus that stands on something."""
+        if self.relation != "on":
+            return np.zeros(len(points), dtype=bool)
+        return self.solids[0].encloses(points @ turning(self.turn))
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
         """Whether points (P, 3) are inside one of the solids, ``turn`` included."""

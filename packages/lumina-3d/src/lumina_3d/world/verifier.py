@@ -22,6 +22,8 @@ SHORTEST_SIDE = 32
 """Smaller views cannot be judged."""
 LEAST_OVERLAP = 0.7
 """An object is what it resembles most if its soft intersection over union with that in all views is at least this."""
+TURNS = (0.0, 90.0, 180.0, 270.0)
+"""To which side of the other an object stands is free; how cubes and pyramids face is not."""
 MISSING = "missing"
 
 _WORKING_SIDE = 64
@@ -110,7 +112,7 @@ def _arrangement(
         common, union = np.minimum(expected, coverage), np.maximum(expected, coverage)
         return np.asarray(common.sum(axis=(1, 2, 3)) / union.sum(axis=(1, 2, 3)))
 
-    found = fit(claims, lambda arrangement: float(overlaps(arrangement).mean()))
+    found = fit(claims, lambda arrangement: float(overlaps(arrangement).mean()), turns=TURNS)
     return found, overlaps(found).tolist()
 
 
