@@ -12,6 +12,7 @@ import typer
 import flagdit_core
 import flagdit_kernels
 import lumina_image
+import lumina_video
 from flagdit_core.cli.app import app
 from flagdit_core.interop.lumina_t2x import load_model
 
@@ -33,6 +34,15 @@ ARGUMENTS = {
         "prompt", "negative_prompt", "height", "width", "num_inference_steps", "guidance_scale",
         "num_images_per_prompt", "seed", "latents", "output_type", "callback_on_step_end", "strict",
     ),
+    "lumina_video.VideoPipeline.from_pretrained": ("model", "device", "dtype"),
+    "lumina_video.VideoPipeline.__call__": (
+        "prompt", "negative_prompt", "next_prompt", "image", "last_image", "video", "overlap", "height", "width",
+        "num_frames", "fps", "num_inference_steps", "guidance_scale", "num_videos_per_prompt", "seed", "latents",
+        "callback_on_step_end", "strict",
+    ),
+    "lumina_video.save_film": ("film", "path", "metadata"),
+    "lumina_video.read_film": ("path",),
+    "lumina_video.join": ("before", "after", "overlap"),
 }  # fmt: skip
 COMMANDS = {
     "infer": ("prompt", "output", "model", "size", "steps", "guidance", "seed", "solver"),
@@ -63,7 +73,7 @@ def loaded_after(code: str) -> set[str]:
 def test_arguments(path: str) -> None:
     """A public function is where it is promised, and takes the promised names in the promised order."""
     package, *attributes = path.split(".")
-    found = {"flagdit_core": flagdit_core, "lumina_image": lumina_image}[package]
+    found = {"flagdit_core": flagdit_core, "lumina_image": lumina_image, "lumina_video": lumina_video}[package]
     for attribute in attributes:
         found = getattr(found, attribute)
     names = [name for name in inspect.signature(found).parameters if name != "self"]
@@ -86,7 +96,7 @@ def test_presets(size: str) -> None:
 
 def test_all_public_names_load() -> None:
     """What ``__all__`` lists can be had, and what it does not list raises as any module's attribute does."""
-    for package in (flagdit_core, lumina_image):
+    for package in (flagdit_core, lumina_image, lumina_video):
         assert all(getattr(package, name) is not None for name in package.__all__)
         assert set(package.__all__) <= set(dir(package))
         with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -107,8 +117,8 @@ def test_commands(name: str) -> None:
 
 
 def test_modalities_are_entry_points() -> None:
-    """The image modality is found through its entry point, not by an import."""
-    assert "image" in {entry.name for entry in importlib.metadata.entry_points(group="lumina.modalities")}
+    """The modalities are found through their entry points, not by an import."""
+    assert {"image", "video"} <= {entry.name for entry in importlib.metadata.entry_points(group="lumina.modalities")}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

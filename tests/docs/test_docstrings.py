@@ -12,11 +12,12 @@ import torch
 
 import flagdit_core
 import lumina_image
+import lumina_video
 
 
 def modules_with_examples() -> Iterator[str]:
     """Names of the modules whose source has an example; the kernels' are run by their own package's tests."""
-    for package in (flagdit_core, lumina_image):
+    for package in (flagdit_core, lumina_image, lumina_video):
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             spec = importlib.util.find_spec(info.name)
             assert spec is not None and spec.origin is not None

@@ -3,8 +3,11 @@
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from lumina_video import read_film
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -42,6 +45,15 @@ def test_edit_by_inversion() -> None:
     assert len(set(pictures.values())) == 3
 
 
+def test_extend_a_film() -> None:
+    """Its four films are as long as they should be, the longer one begins with the first, and all are in one picture."""
+    run("extend_a_film.py")
+    films = {name: read_film(name).to_numpy() for name in ("film.mp4", "longer.mp4", "between.webm", "becoming.gif")}
+    assert [len(frames) for frames in films.values()] == [8, 14, 8, 12]
+    assert np.abs(films["longer.mp4"][:8].astype(int) - films["film.mp4"]).mean() < 2
+    assert Image.open("films.png").width > 14 * 64
+
+
 @pytest.mark.slow
 def test_train_a_network(capsys: pytest.CaptureFixture[str]) -> None:
     """The little network learns which label has which frequency."""
@@ -57,6 +69,7 @@ def test_all_examples_are_listed() -> None:
         "gallery.py",
         "sizes_and_seeds.py",
         "edit_by_inversion.py",
+        "extend_a_film.py",
         "train_a_network.py",
         "own_recipe.py",
     }

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lumina_video.artifacts import save_film
-    from lumina_video.film import Film
+    from lumina_video.film import Film, join
     from lumina_video.pipeline import VideoOutput, VideoPipeline
     from lumina_video.reading import read_film
 
 __version__ = "0.1.0"
-__all__ = ["Film", "VideoOutput", "VideoPipeline", "read_film", "save_film"]
+__all__ = ["Film", "VideoOutput", "VideoPipeline", "join", "read_film", "save_film"]
 
 _HOMES = {
     "Film": "film",
     "VideoOutput": "pipeline",
     "VideoPipeline": "pipeline",
+    "join": "film",
     "read_film": "reading",
     "save_film": "artifacts",
 }

@@ -1,8 +1,7 @@
 """What the ``lumina`` command asks of films."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +11,10 @@ from flagdit_core.picture_files import read_picture
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from lumina_video.artifacts import check_film_file
 from lumina_video.contact_sheet import save_contact_sheet
-from lumina_video.film import Film, Frames, Picture
+from lumina_video.film import join
 from lumina_video.pipeline import VideoPipeline
 from lumina_video.reading import read_film
 from lumina_video.world import FilmWorld
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class JoinedFrames:
-    """One film's frames and then another's.
-
-    Attributes:
-        before: Of the one.
-        after: Of the other.
-        skipped: How many of these are left out at their beginning.
-    """
-
-    before: Frames
-    after: Frames
-    skipped: int
-
-    def __len__(self) -> int:
-        return len(self.before) + len(self.after) - self.skipped
-
-    def __iter__(self) -> Iterator[Picture]:
-        yield from self.before
-        for number, frame in enumerate(self.after):
-            if number >= self.skipped:
-                yield frame
 
 
 def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
@@ -84,8 +59,7 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
     films = output.films
     if extended is not None:
         given = output.report.settings["given_frames"]["first"]
-        joined = (JoinedFrames(before=extended.frames, after=film.frames, skipped=given) for film in films)
-        films = [Film(frames=frames, fps=film.fps) for frames, film in zip(joined, films, strict=True)]
+        films = [join(extended, film, overlap=given) for film in films]
     if sheet is not None:
         save_contact_sheet(films, sheet)
     return Generated.of(films, output.report)

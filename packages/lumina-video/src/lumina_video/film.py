@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -52,3 +53,33 @@ class Film:
     def to_numpy(self) -> Picture:
         """All frames at once, (T, H, W, 3) uint8."""
         return np.stack(list(self.frames))
+
+
+def join(before: Film, after: Film, *, overlap: int) -> Film:
+    """One film and then another, at the second one's rate; neither is in memory as a whole.
+
+    Args:
+        before: The beginning.
+        after: The rest, of the same size.
+        overlap: How many of its frames are the end of ``before`` already, and are left out.
+
+    Returns:
+        Both together.
+    """
+    return Film(frames=_JoinedFrames(before=before.frames, after=after.frames, overlap=overlap), fps=after.fps)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _JoinedFrames:
+    """One film's frames and then another's, but for the first of these."""
+
+    before: Frames
+    after: Frames
+    overlap: int
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.after) - self.overlap
+
+    def __iter__(self) -> Iterator[Picture]:
+        yield from self.before
+        yield from islice(self.after, self.overlap, None)
