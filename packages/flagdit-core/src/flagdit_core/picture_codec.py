@@ -43,8 +43,11 @@ class PictureCodec:
         CodecError: The VAE's factor is not 8, the scale is 0, or the tiling is impossible.
 
     Example:
-        >>> codec = PictureCodec.from_pretrained("sdxl-vae")  # doctest: +SKIP
-        >>> codec.encode(torch.zeros(1, 3, 64, 96)).shape  # doctest: +SKIP
+        >>> from diffusers import AutoencoderKL
+        >>> kind = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+        >>> vae = AutoencoderKL(**kind, block_out_channels=(8,) * 4, norm_num_groups=4, latent_channels=4)
+        >>> codec = PictureCodec(vae, scale=0.5, shift=0.0)
+        >>> codec.encode(torch.zeros(1, 3, 64, 96)).shape
         torch.Size([1, 4, 8, 12])
     """
 

@@ -29,6 +29,7 @@ def verify(picture: Picture, caption: str | Claims) -> Verdict:
         ShapeError: If the picture cannot be judged.
 
     Example:
+        >>> import numpy as np
         >>> from lumina_image.world import describe, draw, sample_scene
         >>> scene = sample_scene(np.random.default_rng(0))
         >>> verify(draw(scene, 96, 64), describe(scene)).passed
