@@ -46,7 +46,7 @@ def test_edit_by_inversion() -> None:
 
 
 def test_extend_a_film() -> None:
-    """Its four films are as long as they should be, the longer one begins with the first, and all are in one picture."""
+    """Its four films are as long as they should be, the longer one begins with the first, and one picture shows all."""
     run("extend_a_film.py")
     films = {name: read_film(name).to_numpy() for name in ("film.mp4", "longer.mp4", "between.webm", "becoming.gif")}
     assert [len(frames) for frames in films.values()] == [8, 14, 8, 12]

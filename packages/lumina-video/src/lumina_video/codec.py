@@ -45,8 +45,9 @@ class FrameCodec:
         pictures: The picture VAE.
 
     Example:
-        >>> codec = FrameCodec.from_pretrained("vae")  # doctest: +SKIP
-        >>> codec.encode(torch.zeros(1, 3, 8, 64, 96)).shape  # doctest: +SKIP
+        >>> from lumina_video.modality import MODALITY
+        >>> codec = FrameCodec.from_pretrained(MODALITY.models["nano"] / "vae")
+        >>> codec.encode(torch.zeros(1, 3, 8, 64, 96)).shape
         torch.Size([1, 8, 8, 8, 12])
     """
 
