@@ -32,6 +32,23 @@ def _model(suite: Suite) -> str:
     )
 
 
+def _paired(suite: Suite) -> str:
+    """Two checkouts in turns."""
+    rows = {}
+    for row in suite["measurements"]:
+        settings = row["settings"]
+        key = (settings["size"], settings["batch"], settings["dtype"])
+        rows.setdefault(key, {})[row["implementation"]] = row
+    shown = [
+        (*key, time(pair["before"], 1e3, 1), time(pair["flagdit"], 1e3, 1),
+         f"{pair['flagdit']['median'] / pair['before']['median']:.2f}")
+        for key, pair in rows.items()
+    ]  # fmt: skip
+    return "Processor milliseconds of one thread for a step, an earlier commit and this one in turns.\n\n" + table(
+        ("pictures of", "batch", "dtype", "before", "now", "ratio"), shown
+    )
+
+
 def _training(suite: Suite) -> str:
     rows = []
     for row in suite["measurements"]:
@@ -80,6 +97,7 @@ def _memory(row: Row) -> str:
 CPU_TABLES: dict[str, tuple[str, Callable[[Suite], str]]] = {
     "startup": ("From the command to the picture", _startup),
     "model": ("A denoising step", _model),
+    "paired": ("A denoising step, before and after", _paired),
     "training": ("Training", _training),
     "operators": ("Operators", _operators),
 }
