@@ -32,7 +32,7 @@ def _scene(*actors: tuple[str, str, float, str], background: str = "white") -> S
 
 
 @pytest.mark.parametrize(
-    ("count", "width", "height", "num_frames"), [(28, 64, 64, 8), (14, 64, 64, 16), (14, 96, 64, 7), (14, 64, 112, 9)]
+    ("count", "width", "height", "num_frames"), [(14, 64, 64, 8), (7, 64, 64, 16), (7, 96, 64, 7), (7, 64, 112, 9)]
 )
 def test_calibration_on_clean_films(count: int, width: int, height: int, num_frames: int) -> None:
     """All right captions pass, and none with one fact swapped, at several sizes, shapes and lengths."""
@@ -45,8 +45,8 @@ def test_calibration_on_clean_films(count: int, width: int, height: int, num_fra
 @pytest.mark.parametrize("distort", [_blur, _noise])
 def test_calibration_on_distorted_films(distort: Callable[[Pictures], Pictures]) -> None:
     """Blur and noise leave right captions passing and wrong ones failing."""
-    rates = calibrate(14, seed=2, distort=distort)
-    assert rates["right"]["all"] >= 13 / 14
+    rates = calibrate(7, seed=2, distort=distort)
+    assert rates["right"]["all"] == 1
     assert rates["swapped"]["all"] == 0
 
 
