@@ -1,5 +1,7 @@
 """One of two processes that train a block together: run by ``test_registration_block.py`` under ``torchrun``."""
 
+import os
+
 import torch
 import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
@@ -27,8 +29,10 @@ def main() -> None:
         expected = single.get_parameter(name).grad
         torch.testing.assert_close(parameter.grad.full_tensor(), expected, rtol=1e-4, atol=1e-5)
     print(f"rank {rank}: gradients are equal", flush=True)  # noqa: T201 - what the test reads
+    dist.barrier()
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # threads of gloo may outlive the interpreter, which aborts the process after its work is done
