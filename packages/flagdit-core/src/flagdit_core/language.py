@@ -2,8 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
+
+from flagdit_core.errors import ConfigError
+
+_Words = TypeVar("_Words")
 
 CANONICAL_PROBABILITY = 0.6
 """How often a random wording uses the first phrase where there are others."""
@@ -14,14 +19,18 @@ class Speaker:
 
     Args:
         generator: Source of randomness; without one the first phrase is always chosen.
+        canonical_probability: How often the first phrase is chosen where there are others.
 
     Example:
         >>> Speaker(None).word(("circle", "disc"))
         'circle'
     """
 
-    def __init__(self, generator: np.random.Generator | None) -> None:
+    def __init__(
+        self, generator: np.random.Generator | None, *, canonical_probability: float = CANONICAL_PROBABILITY
+    ) -> None:
         self._generator = generator
+        self._canonical_probability = canonical_probability
 
     @property
     def is_canonical(self) -> bool:
@@ -32,9 +41,9 @@ class Speaker:
         """Whether an event of this probability happens; never without a generator."""
         return self._generator is not None and bool(self._generator.random() < probability)
 
-    def word(self, words: Sequence[str]) -> str:
-        """One of several phrases that mean the same."""
-        if self._generator is None or len(words) == 1 or self._generator.random() < CANONICAL_PROBABILITY:
+    def word(self, words: Sequence[_Words]) -> _Words:
+        """One of several phrases that mean the same, or of their forms such as singular and plural."""
+        if self._generator is None or len(words) == 1 or self._generator.random() < self._canonical_probability:
             return words[0]
         return words[1 + int(self._generator.integers(len(words) - 1))]
 
@@ -52,7 +61,7 @@ class Phrases:
     """Phrases and what they mean; the longest that fits is read first.
 
     Args:
-        words: Meaning to all the phrases for it, in lower case.
+        words: Meaning to all the phrases for it, in any case and punctuation.
 
     Example:
         >>> Phrases({"circle": ("circle", "disc"), "d": ("d",)}).take("disc on red")
@@ -60,7 +69,8 @@ class Phrases:
     """
 
     def __init__(self, words: Mapping[str, Iterable[str]]) -> None:
-        self._meanings = {phrase: meaning for meaning, phrases in words.items() for phrase in phrases if phrase}
+        self._meanings = {plain_words(phrase): meaning for meaning, phrases in words.items() for phrase in phrases}
+        self._meanings.pop("", None)
         longest_first = sorted(self._meanings, key=len, reverse=True)
         self._pattern = re.compile(rf"(?:{'|'.join(map(re.escape, longest_first))})(?: |$)")
 
@@ -74,4 +84,46 @@ class Phrases:
 
 def plain_words(sentence: str) -> str:
     """A sentence in lower case without punctuation, words one space apart."""
-    return " ".join(re.sub(r"[,.;\-]", " ", sentence.lower()).split())
+    return " ".join(re.sub(r"[\W_]", " ", sentence.lower()).split())
+
+
+ARTICLE = Phrases({"new": ("a", "an", "one"), "known": ("the",)})
+"""Of something new, or of something that may have been mentioned before."""
+AND = Phrases({"and": ("and",)})
+
+
+class Reader:
+    """A cursor over the words of one caption.
+
+    Args:
+        caption: The caption; case and punctuation do not matter.
+        world: Whose language it should be of, for messages.
+        example: A sentence of that language, for messages.
+
+    Example:
+        >>> reader = Reader("A circle", world="picture", example="a red circle")
+        >>> reader.take(ARTICLE), reader.rest
+        ('new', 'circle')
+    """
+
+    def __init__(self, caption: str, *, world: str, example: str) -> None:
+        self._caption, self._world, self._example = caption, world, example
+        self._rest = plain_words(caption)
+
+    @property
+    def rest(self) -> str:
+        """The words that have not been read."""
+        return self._rest
+
+    def take(self, phrases: Phrases) -> str | None:
+        """Step over a phrase and return its meaning, or None where none stands here."""
+        meaning, self._rest = phrases.take(self._rest)
+        return meaning
+
+    def error(self, problem: str) -> ConfigError:
+        """What to raise where the caption is not of the language: what was expected here, or what contradicts."""
+        where = f"before {self._rest!r}" if self._rest else "at the end"
+        return ConfigError(
+            f"{self._caption!r} is not in the {self._world} world's language: {problem} {where}; "
+            f"say for example {self._example!r}"
+        )

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from flagdit_core.language import Speaker, article
-from flagdit_core.shapes.vocabulary import COLOR_WORDS, SIZE_WORDS
-from lumina_3d.world.scene import Claims, ObjectClaim, Scene
+from flagdit_core.language import Speaker
+from flagdit_core.shapes.phrases import say_object
+from lumina_3d.world.scene import Claims, Scene
 from lumina_3d.world.vocabulary import OPENINGS, RELATION_PHRASES, SHAPE_WORDS
 
 OPENING_PROBABILITY = 0.15
@@ -25,12 +25,8 @@ def describe(scene: Scene | Claims, generator: np.random.Generator | None = None
     claims = scene.claims if isinstance(scene, Scene) else scene
     speaker = Speaker(generator)
     opening = [speaker.any_of(OPENINGS)] if speaker.happens(OPENING_PROBABILITY) else []
-    first, *others = (_object(claim, speaker) for claim in claims.objects)
+    first, *others = (
+        say_object(speaker, SHAPE_WORDS[claim.shape], color=claim.color, size=claim.size) for claim in claims.objects
+    )
     relation = [] if claims.relation is None else [speaker.word(RELATION_PHRASES[claims.relation])]
     return " ".join([*opening, first, *relation, *others])
-
-
-def _object(claim: ObjectClaim, speaker: Speaker) -> str:
-    size = [speaker.word(SIZE_WORDS[claim.size])] if claim.size else []
-    noun = " ".join([*size, speaker.word(COLOR_WORDS[claim.color]), speaker.word(SHAPE_WORDS[claim.shape])])
-    return f"{article(noun)} {noun}"

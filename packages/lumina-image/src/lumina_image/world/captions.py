@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from flagdit_core.language import Speaker, article
-from flagdit_core.shapes.vocabulary import BACKGROUND_PATTERNS, COLOR_WORDS, SHAPE_WORDS, SIZE_WORDS
+from flagdit_core.language import Speaker
+from flagdit_core.shapes.phrases import say_background, say_object
+from flagdit_core.shapes.vocabulary import COLOR_WORDS, SHAPE_WORDS
 from lumina_image.world.scene import Claims, ObjectClaim, Scene
 from lumina_image.world.vocabulary import OPENINGS, PLACE_PHRASES, RELATION_PHRASES
 
@@ -26,12 +27,8 @@ def describe(scene: Scene | Claims, generator: np.random.Generator | None = None
     speaker = Speaker(generator)
     sentence = _clauses(claims, speaker)
     if claims.background is None:
-        background = ""
-    else:
-        color = speaker.word(COLOR_WORDS[claims.background])
-        background = speaker.word(BACKGROUND_PATTERNS).format(a=article(color), color=color)
-    if not background:
         return f"{_opening(speaker)}{sentence}"
+    background = say_background(speaker, claims.background)
     if speaker.happens(BACKGROUND_FIRST_PROBABILITY):
         return f"{background}, {sentence}"
     return f"{_opening(speaker)}{sentence} {background}"
@@ -45,11 +42,8 @@ def _opening(speaker: Speaker) -> str:
 
 
 def _new_object(claim: ObjectClaim, speaker: Speaker) -> str:
-    size = speaker.word(SIZE_WORDS[claim.size]) if claim.size else ""
-    color = speaker.word(COLOR_WORDS[claim.color]) if claim.color else ""
-    noun = " ".join(filter(None, (size, color, speaker.word(SHAPE_WORDS[claim.shape]))))
-    place = f" {speaker.word(PLACE_PHRASES[claim.place])}" if claim.place else ""
-    return f"{article(noun)} {noun}{place}"
+    item = say_object(speaker, SHAPE_WORDS[claim.shape], color=claim.color, size=claim.size)
+    return f"{item} {speaker.word(PLACE_PHRASES[claim.place])}" if claim.place else item
 
 
 def _known_object(claim: ObjectClaim, speaker: Speaker) -> str:

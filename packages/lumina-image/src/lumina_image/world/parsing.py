@@ -10,9 +10,8 @@ Grammar (words in vocabulary.py; case, commas, hyphens and a full stop do not ma
 "the ..." means the object already mentioned that fits, if there is one.
 """
 
-from flagdit_core.errors import ConfigError
-from flagdit_core.language import Phrases, plain_words
-from flagdit_core.shapes.phrases import BACKGROUND, COLOR, SHAPE, SIZE
+from flagdit_core.language import AND, ARTICLE, Phrases, Reader
+from flagdit_core.shapes.phrases import COLOR, SHAPE, SIZE, read_background
 from lumina_image.world.scene import Claims, ObjectClaim, RelationClaim
 from lumina_image.world.vocabulary import OPENINGS, PLACE_PHRASES, RELATION_PHRASES
 
@@ -24,8 +23,6 @@ _PLACE = Phrases(
     }
 )
 _RELATION = Phrases(RELATION_PHRASES)
-_ARTICLE = Phrases({"new": ("a", "an", "one"), "known": ("the",)})
-_AND = Phrases({"and": ("and",)})
 _OPENING = Phrases({"opening": OPENINGS})
 
 
@@ -45,43 +42,38 @@ def parse(caption: str) -> Claims:
         >>> parse("a huge violet disc on a grey backdrop").objects[0]
         ObjectClaim(shape='circle', color='purple', size='large', place=None)
     """
-    return _Reader(caption).read()
+    example = "a large red circle in the center on a white background"
+    return _Reading(Reader(caption, world="picture", example=example)).claims()
 
 
-class _Reader:
-    """A cursor over the words of one caption, and what has been read so far."""
+class _Reading:
+    """What has been read of one caption so far."""
 
-    def __init__(self, caption: str) -> None:
-        self._caption = caption
-        self._rest = plain_words(caption)
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
         self._objects: list[ObjectClaim] = []
         self._relations: list[RelationClaim] = []
         self._background: str | None = None
 
-    def read(self) -> Claims:
-        self._take(_OPENING)
-        while self._rest:
+    def claims(self) -> Claims:
+        self._reader.take(_OPENING)
+        while self._reader.rest:
             self._read_background()
             current = self._read_object()
             while self._read_relation(current) or self._read_place(current) or self._read_background():
                 pass
-            if self._take(_AND) and not self._rest:
-                raise self._error("expected an object after 'and'")
+            if self._reader.take(AND) and not self._reader.rest:
+                raise self._reader.error("expected an object after 'and'")
         if not self._objects:
-            raise self._error("expected at least one object")
+            raise self._reader.error("expected at least one object")
         return Claims(objects=tuple(self._objects), relations=tuple(self._relations), background=self._background)
 
-    def _take(self, phrases: Phrases) -> str | None:
-        """Step over a phrase of the table and return its meaning, or None where none stands here."""
-        meaning, self._rest = phrases.take(self._rest)
-        return meaning
-
     def _read_object(self) -> int:
-        article = self._take(_ARTICLE)
-        size, color = self._take(SIZE), self._take(COLOR)
-        shape = self._take(SHAPE)
+        article = self._reader.take(ARTICLE)
+        size, color = self._reader.take(SIZE), self._reader.take(COLOR)
+        shape = self._reader.take(SHAPE)
         if shape is None:
-            raise self._error(f"expected {'a size, colour or shape' if color is None else 'a shape'}")
+            raise self._reader.error(f"expected {'a size, colour or shape' if color is None else 'a shape'}")
         if article == "known":
             fitting = [
                 number
@@ -89,14 +81,14 @@ class _Reader:
                 if known.shape == shape and color in (None, known.color) and size in (None, known.size)
             ]
             if len(fitting) > 1:
-                raise self._error(f"'the ... {shape}' could be any of {len(fitting)} objects; name its colour")
+                raise self._reader.error(f"'the ... {shape}' could be any of {len(fitting)} objects; name its colour")
             if fitting:
                 return fitting[0]
         self._objects.append(ObjectClaim(shape=shape, color=color, size=size))
         return len(self._objects) - 1
 
     def _read_relation(self, subject: int) -> bool:
-        relation = self._take(_RELATION)
+        relation = self._reader.take(_RELATION)
         if relation is None:
             return False
         reference = self._read_object()
@@ -104,27 +96,16 @@ class _Reader:
         return True
 
     def _read_place(self, number: int) -> bool:
-        place = self._take(_PLACE)
+        place = self._reader.take(_PLACE)
         if place is None:
             return False
         claim = self._objects[number]
         if claim.place not in (None, place):
-            raise self._error(f"one object cannot be at {claim.place!r} and at {place!r}")
+            raise self._reader.error(f"one object cannot be at {claim.place!r} and at {place!r}")
         self._objects[number] = ObjectClaim(shape=claim.shape, color=claim.color, size=claim.size, place=place)
         return True
 
     def _read_background(self) -> bool:
-        background = self._take(BACKGROUND)
-        if background is None:
-            return False
-        if self._background not in (None, background):
-            raise self._error(f"the background cannot be {self._background} and {background}")
-        self._background = background
-        return True
-
-    def _error(self, problem: str) -> ConfigError:
-        where = f"before {self._rest!r}" if self._rest else "at the end"
-        return ConfigError(
-            f"{self._caption!r} is not in the picture world's language: {problem} {where}; "
-            "say for example 'a large red circle in the center on a white background'"
-        )
+        background = read_background(self._reader, self._background)
+        self._background = background or self._background
+        return background is not None

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from flagdit_core.language import Speaker, article
-from flagdit_core.shapes.vocabulary import BACKGROUND_PATTERNS, COLOR_WORDS, SHAPE_WORDS, SIZE_WORDS
+from flagdit_core.language import Speaker
+from flagdit_core.shapes.phrases import say_background, say_object
+from flagdit_core.shapes.vocabulary import SHAPE_WORDS
 from lumina_video.world.scene import Claims, ObjectClaim, Scene
 from lumina_video.world.vocabulary import MOTION_PHRASES
 
@@ -26,8 +27,7 @@ def describe(scene: Scene | Claims, generator: np.random.Generator | None = None
     sentence = speaker.word((" and ", ", ")).join(_clause(claim, speaker) for claim in claims.objects)
     if claims.background is None:
         return sentence
-    color = speaker.word(COLOR_WORDS[claims.background])
-    background = speaker.word(BACKGROUND_PATTERNS).format(a=article(color), color=color)
+    background = say_background(speaker, claims.background)
     if speaker.happens(BACKGROUND_FIRST_PROBABILITY):
         return f"{background}, {sentence}"
     return f"{sentence} {background}"
@@ -35,7 +35,5 @@ def describe(scene: Scene | Claims, generator: np.random.Generator | None = None
 
 def _clause(claim: ObjectClaim, speaker: Speaker) -> str:
     """An object and what it does."""
-    size = speaker.word(SIZE_WORDS[claim.size]) if claim.size else ""
-    color = speaker.word(COLOR_WORDS[claim.color]) if claim.color else ""
-    noun = " ".join(filter(None, (size, color, speaker.word(SHAPE_WORDS[claim.shape]))))
-    return f"{article(noun)} {noun} {speaker.word(MOTION_PHRASES[claim.motion])}"
+    item = say_object(speaker, SHAPE_WORDS[claim.shape], color=claim.color, size=claim.size)
+    return f"{item} {speaker.word(MOTION_PHRASES[claim.motion])}"
