@@ -164,6 +164,7 @@ def toy_modality(saved_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         read_metadata="toys:read_toy",
         models={"nano": saved_model},
         world="toys:toy_world",
+        companions=(".toybox",),
     )
     for name in ("modalities", "cli.recipes", "cli.models", "cli.info", "recipes.world_model"):
         monkeypatch.setattr(

@@ -1,22 +1,28 @@
 """Many pictures in one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from flagdit_core.metadata import METADATA_KEY, encode_metadata
 from flagdit_core.output import atomic_file
 
 GAP = 4
 
 
-def save_contact_sheet(images: Sequence[Image.Image], path: Path | str, *, columns: int = 8) -> None:
+def save_contact_sheet(
+    images: Sequence[Image.Image], path: Path | str, *, columns: int = 8, metadata: Mapping[str, Any] | None = None
+) -> None:
     """Write pictures side by side, row after row, on white.
 
     Args:
         images: At least one, of any sizes.
         path: PNG file to write.
         columns: Pictures in a row.
+        metadata: JSON-ready settings, stored as PNG text under ``lumina``.
 
     Raises:
         OutputError: The file cannot be written.
@@ -26,5 +32,8 @@ def save_contact_sheet(images: Sequence[Image.Image], path: Path | str, *, colum
     sheet = Image.new("RGB", (min(columns, len(images)) * width + GAP, rows * height + GAP), "white")
     for number, image in enumerate(images):
         sheet.paste(image, (GAP + number % columns * width, GAP + number // columns * height))
+    text = PngInfo()
+    if metadata is not None:
+        text.add_itxt(METADATA_KEY, encode_metadata(metadata))
     with atomic_file(Path(path)) as temporary:
-        sheet.save(temporary, format="PNG")
+        sheet.save(temporary, format="PNG", pnginfo=text)

@@ -55,6 +55,7 @@ class Modality:
         recipes: Shipped training recipes by short name; ``lumina train`` calls them ``<modality>/<name>``.
         world: Function ``(size: (width, height) | None) -> World`` for ``lumina eval``, or None where there is none.
         contact_sheet: Function ``(artifacts, path) -> None`` that shows many at once, or None.
+        companions: Endings of files that it writes beside its own; ``read_metadata`` reads these too.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Modality:
     recipes: Mapping[str, str] = field(default_factory=dict)
     world: str | None = None
     contact_sheet: str | None = None
+    companions: tuple[str, ...] = ()
 
 
 @cache
@@ -119,6 +121,26 @@ def modality_of_file(path: Path) -> Modality:
     known = " ".join(ending for modality in installed_modalities().values() for ending in modality.endings)
     came = f"ends in {ending!r}" if ending else "has no file ending"
     raise ConfigError(f"{path} {came}; expected one of {known or '(no modality is installed)'}")
+
+
+def modality_that_reads(path: Path) -> Modality:
+    """The modality that reads the settings in a file with this path's ending.
+
+    Args:
+        path: A file that this program may have written; only its ending is looked at.
+
+    Returns:
+        The installed modality that makes such files, else one that writes them beside its own.
+
+    Raises:
+        ConfigError: No modality, or none that is installed, has this ending.
+    """
+    ending, modalities = path.suffix.lower(), installed_modalities().values()
+    if not any(ending in modality.endings for modality in modalities):
+        for modality in modalities:
+            if ending in modality.companions:
+                return modality
+    return modality_of_file(path)
 
 
 def _remedy(distribution: str) -> str:

@@ -36,5 +36,8 @@ def test_file(toy_modality: Modality, tmp_path: Path, capsys: pytest.CaptureFixt
     capsys.readouterr()
     assert main(["info", str(path)]) == 0
     assert json.loads(capsys.readouterr().out)["seed"] == 4
+    path.rename(tmp_path / "a.toybox")
+    assert main(["info", str(tmp_path / "a.toybox")]) == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == 4
     assert main(["info", str(tmp_path / "b.toy")]) == 2
     assert "there is no file" in capsys.readouterr().err

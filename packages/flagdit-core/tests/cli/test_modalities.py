@@ -7,13 +7,22 @@ import pytest
 
 from flagdit_core import modalities
 from flagdit_core.errors import ConfigError
-from flagdit_core.modalities import Modality, installed_modalities, load_object, modality_of_file
+from flagdit_core.modalities import Modality, installed_modalities, load_object, modality_of_file, modality_that_reads
 
 
 def test_the_ending_picks_the_modality(toy_modality: Modality) -> None:
     """Whatever the case of the ending."""
     assert modality_of_file(Path("a.toy")) is toy_modality
     assert modality_of_file(Path("a.b.TOY")) is toy_modality
+
+
+def test_files_beside_the_artifacts_are_read_and_not_made(toy_modality: Modality) -> None:
+    """The ending of a companion leads to who reads its settings, but nobody makes such a file from a sentence."""
+    assert modality_that_reads(Path("a.toy")) is modality_that_reads(Path("a.ToyBox")) is toy_modality
+    with pytest.raises(ConfigError, match="expected one of"):
+        modality_of_file(Path("a.toybox"))
+    with pytest.raises(ConfigError, match="made by lumina-audio"):
+        modality_that_reads(Path("a.wav"))
 
 
 def test_an_absent_package_is_named(toy_modality: Modality, monkeypatch: pytest.MonkeyPatch) -> None:

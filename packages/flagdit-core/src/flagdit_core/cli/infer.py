@@ -77,14 +77,15 @@ def run_infer(options: InferOptions) -> None:
         strict=options.strict,
         options=own_options,
         paths=paths,
+        source={"model": options.model, "model_sha256": weights_digest(folder)},
     )
     pipeline = load_object(modality.pipeline).from_pretrained(
         folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
     )
     generated = load_object(modality.generate)(pipeline, request)
-    save, digest = load_object(modality.save), weights_digest(folder)
+    save = load_object(modality.save)
     for path, artifact, metadata in zip(paths, generated.artifacts, generated.metadata, strict=True):
-        save(artifact, path, {**metadata, "model": options.model, "model_sha256": digest})
+        save(artifact, path, {**metadata, **request.source})
         print(path)
     for line in generated.report.deviations:
         print(f"note: {line}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 from flagdit_core.cli.models import find_model
 from flagdit_core.cli.options import spell
 from flagdit_core.errors import CheckpointError
-from flagdit_core.modalities import installed_modalities, load_object, modality_of_file
+from flagdit_core.modalities import installed_modalities, load_object, modality_that_reads
 
 _DISTRIBUTIONS = (
     "flagdit-core", "flagdit-kernels", "lumina-image", "lumina-video", "lumina-3d", "lumina-audio",
@@ -34,7 +34,7 @@ def run_info(target: str | None) -> None:
     if path.is_file() or path.suffix.lower() in endings:
         if not path.is_file():
             raise CheckpointError(f"there is no file {target}")
-        settings = load_object(modality_of_file(path).read_metadata)(path)
+        settings = load_object(modality_that_reads(path).read_metadata)(path)
         print(json.dumps(settings, indent=2, ensure_ascii=False))
     else:
         _show_model(target)

@@ -28,6 +28,7 @@ class GenerationRequest:
         progress: Show a progress bar; None shows it on a terminal only.
         options: Values of the modality's own options that were given, by name.
         paths: Files that will be written, so that what their format cannot hold is refused early.
+        source: Which model, for the metadata of all that is written.
     """
 
     prompts: Sequence[str]
@@ -41,6 +42,7 @@ class GenerationRequest:
     progress: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     paths: Sequence[Path] = ()
+    source: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
