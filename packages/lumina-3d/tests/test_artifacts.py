@@ -8,7 +8,8 @@ import pytest
 import trimesh
 from PIL import Image
 
-from flagdit_core.errors import CodecError, ConfigError, OutputError
+from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
+from flagdit_core.film_files import read_film_metadata
 from lumina_3d import Object3D, Views, load_views, save_object, save_points, save_turntable, save_views
 from lumina_3d.artifacts import read_metadata
 
@@ -89,7 +90,7 @@ def test_damaged_views_are_named(views: Views, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "form"), [("t.png", "PNG"), ("t.gif", "GIF")])
 def test_turntables(item: Object3D, tmp_path: Path, name: str, form: str) -> None:
     """A contact sheet has eight pictures; a GIF has as many frames as were asked for and the object in all of them."""
-    save_turntable(item, tmp_path / name, frames=5, size=48)
+    save_turntable(item, tmp_path / name, SETTINGS, frames=5, size=48)
     with Image.open(tmp_path / name) as image:
         assert image.format == form
         if form == "GIF":
@@ -101,10 +102,11 @@ def test_turntables(item: Object3D, tmp_path: Path, name: str, form: str) -> Non
 
 
 def test_turntable_film(item: Object3D, tmp_path: Path) -> None:
-    """An MP4 opens with its frames, its rate, and the object turning in it."""
+    """An MP4 opens with its frames, its rate, its settings, and the object turning in it."""
     import av
 
-    save_turntable(item, tmp_path / "t.mp4", frames=6, size=64, fps=12)
+    save_turntable(item, tmp_path / "t.mp4", SETTINGS, frames=6, size=64, fps=12)
+    assert read_film_metadata(tmp_path / "t.mp4") == SETTINGS
     with av.open(tmp_path / "t.mp4") as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert film.streams.video[0].average_rate == 12
@@ -120,10 +122,12 @@ def test_wrong_endings_and_numbers_are_refused(item: Object3D, tmp_path: Path) -
         save_points(item, tmp_path / "a.glb", {})
     with pytest.raises(ConfigError, match="1 point"):
         save_points(item, tmp_path / "a.ply", {}, count=0)
-    with pytest.raises(ConfigError, match=r"\.png, \.gif, \.mp4"):
-        save_turntable(item, tmp_path / "a.avi")
-    with pytest.raises(ConfigError, match="even size"):
-        save_turntable(item, tmp_path / "a.mp4", size=63)
+    with pytest.raises(ConfigError, match=r"\.png, \.mp4, \.webm, \.gif"):
+        save_turntable(item, tmp_path / "a.avi", {})
+    with pytest.raises(ShapeError, match="even sides"):
+        save_turntable(item, tmp_path / "a.mp4", {}, size=63)
+    with pytest.raises(ConfigError, match="1 frame or more"):
+        save_turntable(item, tmp_path / "a.mp4", {}, frames=0)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
+from flagdit_core.errors import CodecError, ConfigError, ShapeError
+from flagdit_core.film_files import ENDINGS, read_film_metadata
 from lumina_video import Film, read_film, save_film
-from lumina_video.artifacts import ENDINGS, check_film_file, read_metadata
 from lumina_video.world import describe, draw, sample_scene, verify
 
 SETTINGS = {"prompt": 'ein grüner Kreis "☃"\n', "seed": 2**63, "guidance_scale": 4.0, "sizes": [1, None]}
@@ -30,7 +30,6 @@ class MadeFrames:
 
     count: int
     alive: list[int]
-    fails_at: int = -1
 
     def __len__(self) -> int:
         return self.count
@@ -38,8 +37,6 @@ class MadeFrames:
     def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
         references: list[weakref.ref[npt.NDArray[np.uint8]]] = []
         for number in range(self.count):
-            if number == self.fails_at:
-                raise RuntimeError("the decoder broke")
             frame = np.full((32, 32, 3), number % 256, dtype=np.uint8)
             references.append(weakref.ref(frame))
             yield frame
@@ -52,7 +49,7 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
     """The file is of the format that its ending says, with the frames, the rate and the settings in it."""
     path, frames = tmp_path / name, _frames(10)
     save_film(Film(frames=frames, fps=8.0), path, SETTINGS)
-    assert read_metadata(path) == SETTINGS
+    assert read_film_metadata(path) == SETTINGS
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         found = stream.codec_context.name.removeprefix("lib"), (stream.width, stream.height)
@@ -107,7 +104,7 @@ def test_a_gif_moves_in_pillow_too(tmp_path: Path) -> None:
         assert image.n_frames == 5 and image.info["loop"] == 0 and image.info["duration"] == 250
         image.seek(4)
         assert np.abs(np.asarray(image.convert("RGB"), dtype=int) - frames[4]).mean() < 0.5
-    assert read_metadata(tmp_path / "a.gif") == {"long": "x" * 1000}
+    assert read_film_metadata(tmp_path / "a.gif") == {"long": "x" * 1000}
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".webm", ".gif"])
@@ -129,53 +126,6 @@ def test_writing_and_reading_stream(ending: str, tmp_path: Path) -> None:
     frames = iter(read_film(tmp_path / f"a{ending}").frames)
     held = [weakref.ref(next(frames)) for _ in range(60)]
     assert sum(reference() is not None for reference in held) <= 1
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("fails_at", [1, 30])
-def test_a_film_that_breaks_off_leaves_nothing(ending: str, fails_at: int, tmp_path: Path) -> None:
-    """When a frame cannot be made, the old file is whole, the new one is gone, and the error is the decoder's."""
-    path = tmp_path / f"a{ending}"
-    path.write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="the decoder broke"):
-        save_film(Film(frames=MadeFrames(count=60, alive=[], fails_at=fails_at), fps=8.0), path, {})
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_full_disk_leaves_nothing(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system or FFmpeg says of a file that cannot be written becomes one line of ours."""
-
-    def fill_up(*_: object, **__: object) -> None:
-        raise av.error.OSError(28, "No space left on device") if ending != ".gif" else OSError(28, "No space left")
-
-    monkeypatch.setattr(*((av, "open") if ending != ".gif" else (Path, "open")), fill_up)
-    with pytest.raises(OutputError, match=rf"cannot write .*a{ending}: No space left"):
-        save_film(Film(frames=_frames(2), fps=8.0), tmp_path / f"a{ending}", {})
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "error", "says"),
-    [
-        ("a.avi", {}, ConfigError, r"ends in '.avi'; a film file ends in .mp4, .webm, .gif"),
-        ("a", {}, ConfigError, "ends in ''"),
-        ("a.mp4", {"width": 33}, ShapeError, "even sides, got 33x32; use .gif"),
-        ("a.webm", {"height": 33}, ShapeError, "even sides"),
-        ("a.mp4", {"width": 20000}, ShapeError, "at most 16384"),
-        ("a.mp4", {"fps": 0.0}, ConfigError, "0.01 to 240 fps, got 0"),
-        ("a.mp4", {"fps": float("nan")}, ConfigError, "got nan"),
-        ("a.mp4", {"fps": float("inf")}, ConfigError, "got inf"),
-        ("a.webm", {"fps": 1e-5}, ConfigError, "0.01 to 240"),
-        ("a.gif", {"fps": 60.0}, ConfigError, "0.01 to 50 fps, got 60"),
-    ],
-)
-def test_what_a_format_cannot_hold_is_refused(
-    name: str, changes: dict[str, float], error: type[Exception], says: str, tmp_path: Path
-) -> None:
-    """Each impossible ending, size and rate is known before anything is written."""
-    with pytest.raises(error, match=says):
-        check_film_file(tmp_path / name, **{"width": 32, "height": 32, "fps": 8.0, **changes})
 
 
 def test_odd_sizes_are_for_gif(tmp_path: Path) -> None:
@@ -238,22 +188,3 @@ def test_films_filmed_sideways_are_turned(tmp_path: Path) -> None:
     found = read_film(tmp_path / "a.mp4").to_numpy()
     assert found.shape == upright.shape
     assert np.abs(found.astype(int) - upright).mean() < 5
-
-
-def test_files_without_settings_are_named(tmp_path: Path) -> None:
-    """A missing file, a text and films made elsewhere raise one line each."""
-    for ending in ENDINGS:
-        (tmp_path / f"text{ending}").write_text("no film")
-        for name, says in ((f"none{ending}", "there is no file"), (f"text{ending}", "cannot be read")):
-            with pytest.raises(CodecError, match=says):
-                read_metadata(tmp_path / name)
-    with av.open(str(tmp_path / "foreign.mp4"), "w") as container:
-        container.metadata["comment"] = '{"made": "elsewhere"}'
-        stream = container.add_stream("libx264", rate=8)
-        stream.pix_fmt, stream.width, stream.height = "yuv420p", 64, 48
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(_frames(2)[0], format="rgb24")))
-        container.mux(stream.encode())
-    Image.new("RGB", (8, 8)).save(tmp_path / "foreign.gif")
-    for name in ("foreign.mp4", "foreign.gif"):
-        with pytest.raises(CodecError, match="carries no settings"):
-            read_metadata(tmp_path / name)

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from flagdit_core.cli import main
+from flagdit_core.film_files import read_film_metadata
 from lumina_video import Film, read_film, save_film
-from lumina_video.artifacts import read_metadata
 
 PROMPT = "a red circle moves up"
 
@@ -37,7 +37,7 @@ def test_infer_writes_the_film(ending: str, saved: Path, tmp_path: Path) -> None
     film = read_film(path)
     first = film.to_numpy()
     assert (first.shape, film.fps) == ((5, 32, 64, 3), 10.0)
-    told = read_metadata(path)
+    told = read_film_metadata(path)
     again = [told["prompt"], "-o", str(path), "--model", told["model"], "--size", f"{told['width']}x{told['height']}",
              "--frames", str(told["num_frames"]), "--fps", str(told["fps"]), "--seed", str(told["seed"]),
              "--steps", str(told["num_inference_steps"])]  # fmt: skip
@@ -82,7 +82,7 @@ def test_extension_joins(words: tuple[str, ...], given: int, saved: Path, tmp_pa
     assert (len(film.frames), film.fps) == (5 + 6 - given, 10.0)
     old, new = read_film(before).to_numpy().astype(int), film.to_numpy()
     assert np.abs(new[:5] - old).mean() < 2
-    assert read_metadata(tmp_path / "a.gif")["given_frames"] == {"first": given, "last": 0}
+    assert read_film_metadata(tmp_path / "a.gif")["given_frames"] == {"first": given, "last": 0}
 
 
 def test_a_film_can_be_extended_in_place(saved: Path, tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_pictures_and_transitions_reach_the_model(saved: Path, tmp_path: Path) -
         assert _infer(tmp_path / f"{name}.gif", saved, *words) == 0
         films[name] = read_film(tmp_path / f"{name}.gif").to_numpy().tobytes()
     assert len(set(films.values())) == 4
-    assert read_metadata(tmp_path / "both.gif")["given_frames"] == {"first": 1, "last": 1}
-    assert read_metadata(tmp_path / "next.gif")["next_prompt"] == "a blue square turns clockwise"
+    assert read_film_metadata(tmp_path / "both.gif")["given_frames"] == {"first": 1, "last": 1}
+    assert read_film_metadata(tmp_path / "next.gif")["next_prompt"] == "a blue square turns clockwise"
 
 
 @pytest.mark.parametrize(

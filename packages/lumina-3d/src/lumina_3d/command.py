@@ -88,7 +88,7 @@ def _write_extras(item: Object3D, options: Mapping[str, Any], metadata: Mapping[
     if "points" in options:
         save_points(item, options["points"], metadata)
     if "turntable" in options:
-        turntable.save_turntable(item, options["turntable"])
+        turntable.save_turntable(item, options["turntable"], metadata)
 
 
 def _check_options(request: GenerationRequest, resolution: int, num_views: int | None) -> None:

@@ -17,7 +17,7 @@ MODALITY = Modality(
         Option(name="mesh-resolution", kind=int, help="voxels along its longest side (64)"),
         Option(name="views-folder", kind=Path, help="folder to write too: the views and transforms.json"),
         Option(name="points", kind=Path, help=".ply to write too: points on the surface"),
-        Option(name="turntable", kind=Path, help=".png, .gif or .mp4 to write too: the object turning"),
+        Option(name="turntable", kind=Path, help=".png, .mp4, .webm or .gif to write too: the object turning"),
     ),
     models={"nano": Path(__file__).parent / "models" / "nano"},
     recipes={"nano": "lumina_3d.recipes:nano", "vae": "lumina_3d.recipes:vae"},

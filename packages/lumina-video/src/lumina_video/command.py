@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.film_files import check_film_file
 from flagdit_core.output import check_output
 from flagdit_core.picture_files import read_picture
 from flagdit_core.pipeline.request import Generated, GenerationRequest
-from lumina_video.artifacts import check_film_file
 from lumina_video.contact_sheet import save_contact_sheet
 from lumina_video.film import join
 from lumina_video.pipeline import VideoPipeline

@@ -11,7 +11,7 @@ MODALITY = Modality(
     pipeline="lumina_video.pipeline:VideoPipeline",
     generate="lumina_video.command:generate",
     save="lumina_video.artifacts:save_film",
-    read_metadata="lumina_video.artifacts:read_metadata",
+    read_metadata="flagdit_core.film_files:read_film_metadata",
     options=(
         Option(name="frames", kind=int, help="how many pictures the film has"),
         Option(name="seconds", kind=float, help="how long it lasts, instead of --frames"),

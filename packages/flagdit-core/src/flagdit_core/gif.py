@@ -4,16 +4,16 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from PIL.GifImagePlugin import getdata
-
-from lumina_video.film import Picture
 
 _BLOCK = 255
 _LOOP_FOREVER = b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
 
 
-def write_gif(frames: Iterator[Picture], path: Path, *, fps: float, comment: str) -> None:
+def write_gif(frames: Iterator[npt.NDArray[np.uint8]], path: Path, *, fps: float, comment: str) -> None:
     """Write an endless loop with 256 colours a frame (GIF89a specification, CompuServe 1990).
 
     Args:
