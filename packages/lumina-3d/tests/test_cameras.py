@@ -9,7 +9,8 @@ import pytest
 
 from flagdit_core.errors import CodecError, ConfigError
 from lumina_3d import Camera, orbit
-from lumina_3d.cameras import FRAME, read_transforms, write_transforms
+from lumina_3d.cameras import FRAME
+from lumina_3d.transforms import read_transforms, write_transforms
 
 AXES = np.eye(3)
 

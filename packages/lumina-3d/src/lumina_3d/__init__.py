@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lumina_3d.artifacts import load_views, save_object, save_points, save_views
+    from lumina_3d.artifacts import save_object
     from lumina_3d.cameras import Camera, orbit
     from lumina_3d.pipeline import ObjectOutput, ObjectPipeline
+    from lumina_3d.points import save_points
     from lumina_3d.reconstruction import reconstruct
     from lumina_3d.rendering import render
     from lumina_3d.reprojection import Consistency, consistency
+    from lumina_3d.transforms import load_views, save_views
     from lumina_3d.turntable import save_turntable
     from lumina_3d.views import EmptyForegroundError, Object3D, Views
 
@@ -45,14 +47,14 @@ _HOMES = {
     "ObjectPipeline": "pipeline",
     "Views": "views",
     "consistency": "reprojection",
-    "load_views": "artifacts",
+    "load_views": "transforms",
     "orbit": "cameras",
     "reconstruct": "reconstruction",
     "render": "rendering",
     "save_object": "artifacts",
-    "save_points": "artifacts",
+    "save_points": "points",
     "save_turntable": "turntable",
-    "save_views": "artifacts",
+    "save_views": "transforms",
 }
 
 

@@ -1,4 +1,4 @@
-"""Pinhole cameras around an object, and ``transforms.json``, the file in which NeRF tools keep them.
+"""Pinhole cameras around an object.
 
 Convention: the world is glTF's, right-handed with +Y up and the front of an object facing +Z. A camera looks along its
 own -Z with +Y up in the picture. Azimuth 0 sees the front; azimuth grows towards +X, elevation towards +Y; both in
@@ -11,18 +11,14 @@ which every reconstruction program reads.
 Shape legend: P points, R rays, H and W height and width of a picture in pixels.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from flagdit_core.errors import CodecError, ConfigError
-from flagdit_core.output import atomic_file
+from flagdit_core.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
 Row = tuple[float, float, float, float]
@@ -102,7 +98,15 @@ class Camera:
         position = np.asarray(target, dtype=np.float64) + distance * backward
         pose = np.eye(4)
         pose[:3] = np.stack([right, np.cross(backward, right), backward, position], axis=1)
-        return cls(pose=_rows(pose), field_of_view=field_of_view)
+        return cls.at(pose, field_of_view=field_of_view)
+
+    @classmethod
+    def at(cls, matrix: Floats, *, field_of_view: float) -> "Camera":
+        """The camera of a camera-to-world matrix (4, 4)."""
+        if matrix.shape != (4, 4):
+            raise ConfigError(f"expected a camera-to-world matrix of 4 rows of 4, got {matrix.shape}")
+        first, second, third, fourth = (tuple(row) for row in matrix.tolist())
+        return cls(pose=(first, second, third, fourth), field_of_view=field_of_view)
 
     @property
     def matrix(self) -> Floats:
@@ -161,11 +165,11 @@ class Camera:
         """The camera that sees ``scale * x + offset`` exactly where this one sees x."""
         pose = self.matrix
         pose[:3, 3] = scale * pose[:3, 3] + np.asarray(offset)
-        return replace(self, pose=_rows(pose))
+        return Camera.at(pose, field_of_view=self.field_of_view)
 
     def rounded(self, decimals: int = 6) -> "Camera":
         """The camera with its pose rounded, so that computations that differ in the last bits give equal cameras."""
-        return replace(self, pose=_rows(self.matrix.round(decimals) + 0.0))
+        return Camera.at(self.matrix.round(decimals) + 0.0, field_of_view=self.field_of_view)
 
 
 def orbit(
@@ -200,75 +204,3 @@ def orbit(
         )
         for number in range(num_views)
     )
-
-
-def write_transforms(
-    path: Path, cameras: Sequence[Camera], files: Sequence[str], *, width: int, height: int, extra: dict[str, Any]
-) -> None:
-    """Write ``transforms.json`` as instant-ngp and its successors read it.
-
-    Args:
-        path: The file; one that is there is replaced.
-        cameras: One for each picture, all with the same field of view.
-        files: The pictures' paths relative to the file.
-        width: Of the pictures, in pixels.
-        height: Of the pictures, in pixels.
-        extra: JSON-ready values to keep beside the cameras.
-
-    Raises:
-        ConfigError: The cameras differ in their field of view, which this file cannot say.
-        OutputError: The file cannot be written.
-    """
-    fields = {camera.field_of_view for camera in cameras}
-    if len(fields) != 1:
-        raise ConfigError(f"expected cameras of one field of view for {path.name}, got {sorted(fields)}")
-    angle = math.radians(fields.pop())
-    focal = cameras[0].intrinsics(width, height)[0, 0]
-    frames = [
-        {
-            "file_path": file,
-            "transform_matrix": [list(row) for row in camera.pose],
-            "azimuth": round(camera.azimuth, 6),
-            "elevation": round(camera.elevation, 6),
-        }
-        for camera, file in zip(cameras, files, strict=True)
-    ]
-    intrinsics = {"camera_angle_x": angle, "fl_x": focal, "fl_y": focal, "cx": width / 2, "cy": height / 2}
-    content = {**intrinsics, "w": width, "h": height, **extra, "frames": frames}
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def read_transforms(path: Path) -> tuple[tuple[Camera, ...], list[str], dict[str, Any]]:
-    """Cameras, the pictures' paths relative to the file, and the whole content of a ``transforms.json``.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The three, in the order of the file's frames.
-
-    Raises:
-        CodecError: The file is missing or is no such file.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        field_of_view = math.degrees(content["camera_angle_x"])
-        frames = content["frames"]
-        cameras = tuple(
-            Camera(pose=_rows(np.array(frame["transform_matrix"], dtype=np.float64)), field_of_view=field_of_view)
-            for frame in frames
-        )
-        return cameras, [str(frame["file_path"]) for frame in frames], content
-    except FileNotFoundError as error:
-        raise CodecError(f"there is no file {path}") from error
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise CodecError(
-            f"{path} is no transforms.json: expected camera_angle_x, and frames with file_path and transform_matrix "
-            f"({error!r})"
-        ) from error
-
-
-def _rows(matrix: Floats) -> tuple[Row, Row, Row, Row]:
-    first, second, third, fourth = (tuple(row) for row in matrix.tolist())
-    return first, second, third, fourth

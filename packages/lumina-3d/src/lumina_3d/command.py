@@ -1,6 +1,7 @@
 """What the ``lumina`` command asks of 3-D objects."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ from flagdit_core.errors import ConfigError
 from flagdit_core.output import check_new_folder, check_output
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from lumina_3d import turntable
-from lumina_3d.artifacts import check_mesh_file, save_points, save_views
+from lumina_3d.artifacts import check_mesh_file
 from lumina_3d.pipeline import ObjectPipeline
+from lumina_3d.points import save_points
 from lumina_3d.reconstruction import LEAST_VIEWS, RESOLUTIONS, reconstruct
+from lumina_3d.reprojection import LEAST_AGREEMENT, consistency
+from lumina_3d.transforms import save_views
 from lumina_3d.views import EmptyForegroundError, Object3D, Views
 from lumina_3d.world import ObjectWorld
 
@@ -46,18 +50,18 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
         progress=request.progress,
         settings=request.settings,
     )
-    if "views-folder" in options:  # first, so that they are kept even if there is no object in them
-        metadata = Generated.of(output.views, output.report).metadata[0]
-        save_views(output.views[0], options["views-folder"], metadata)
-    items = [_object(views, resolution, wanted=bool(request.paths)) for views in output.views]
     for path in request.paths:
         if path.suffix.lower() == ".stl":
             output.report.deviation(
                 f"{path}: STL files hold neither colours nor settings; .glb, .obj and .ply files do"
             )
-    generated = Generated.of(items, output.report)
-    if request.paths and isinstance(items[0], Object3D):
-        _write_extras(items[0], options, generated.metadata[0])
+    if "views-folder" in options:  # first, so that they are kept even if there is no object in them
+        views = Generated.of(output.views, output.report)
+        save_views(output.views[0], options["views-folder"], {**views.metadata[0], **request.source})
+    generated = Generated.of([_object(views, resolution, request) for views in output.views], output.report)
+    if request.paths:
+        generated = _with_agreement(generated)
+        _write_extras(generated.artifacts[0], options, {**generated.metadata[0], **request.source})
     return generated
 
 
@@ -73,14 +77,30 @@ def world(size: tuple[int, int] | None) -> ObjectWorld:
     return ObjectWorld()
 
 
-def _object(views: Views, resolution: int, *, wanted: bool) -> Object3D | Views:
+def _object(views: Views, resolution: int, request: GenerationRequest) -> Object3D | Views:
     """The object in views, or, where none has to be written, the views if there is none."""
     try:
         return reconstruct(views, resolution=resolution)
-    except EmptyForegroundError:
-        if wanted:
-            raise
-        return views
+    except EmptyForegroundError as error:
+        if not request.paths:
+            return views
+        folder = request.options.get("views-folder")
+        kept = "--views-folder FOLDER keeps the views" if folder is None else f"the views are in {folder}"
+        raise EmptyForegroundError(f"{error}; {kept}", views) from error
+
+
+def _with_agreement(generated: Generated) -> Generated:
+    """Objects whose metadata tell how far the views agree on them; too little of it is reported."""
+    metadata = []
+    for item, settings in zip(generated.artifacts, generated.metadata, strict=True):
+        agreement = consistency(item.views, item.mesh).mean_silhouette_iou
+        if agreement < LEAST_AGREEMENT:
+            generated.report.deviation(
+                f"the views contradict one another: they overlap with the object by {agreement:.0%} on average, "
+                f"expected {LEAST_AGREEMENT:.0%} or more; another seed may help"
+            )
+        metadata.append({**settings, "view_agreement": round(agreement, 3)})
+    return replace(generated, metadata=metadata)
 
 
 def _write_extras(item: Object3D, options: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:

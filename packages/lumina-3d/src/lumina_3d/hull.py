@@ -1,8 +1,9 @@
-"""The visual hull: what every view allows, as a smooth field on a grid.
+"""The visual hull: what the views allow, as a smooth field on a grid.
 
-At a point, the field is the least coverage that the point's projections have in the soft masks, sampled bilinearly.
-Its level 0.5 is the hull's surface, to a fraction of a pixel and of a voxel. A hull has no hollows that no silhouette
-shows: a bowl comes out full; a ring's hole is kept where some view sees through it.
+At a point, the field is the least coverage that the point's projections have in the soft masks, sampled bilinearly,
+after one in twelve has been left out: a single view that contradicts the others then carves nothing. Its level 0.5 is
+the hull's surface, to a fraction of a pixel and of a voxel. A hull has no hollows that no silhouette shows: a bowl
+comes out full; a ring's hole is kept where views see through it.
 
 Shape legend: N views, P points, X, Y and Z voxels along the axes.
 """
@@ -18,6 +19,9 @@ from lumina_3d.cameras import Camera
 from lumina_3d.views import Views
 
 Floats = npt.NDArray[np.float32]
+
+OUTVOTED_BY = 12
+"""Of so many views, one is outvoted where the others disagree with it; fewer are all believed."""
 
 _COARSE = 40
 _CARVED = 0.02
@@ -96,13 +100,13 @@ def seen_region(cameras: Sequence[Camera], width: int, height: int) -> tuple[npt
 def _sample(
     views: Views, coverage: Floats, origin: npt.NDArray[np.float64], spacing: float, shape: tuple[int, ...]
 ) -> Field:
-    """The field on a grid; a voxel that one view has carved is not looked up in the others."""
+    """The field on a grid; a voxel that enough views have carved is not looked up in the others."""
     points = origin + spacing * np.indices(shape).reshape(3, -1).T
-    values = np.ones(len(points), dtype=np.float32)
+    least = np.ones((1 + len(coverage) // OUTVOTED_BY, len(points)), dtype=np.float32)  # in ascending order
     left = np.arange(len(points))
     for camera, mask in zip(views.cameras, coverage, strict=True):
         pixels, depths = camera.project(points[left], views.width, views.height)
         seen = ndimage.map_coordinates(mask, pixels.T[::-1] - 0.5, order=1, mode="constant")
-        values[left] = np.minimum(values[left], np.where(depths > 0, seen, 0))
-        left = left[values[left] > _CARVED]
-    return Field(values=values.reshape(shape), origin=origin, spacing=spacing)
+        least[:, left] = np.sort(np.vstack([least[:, left], np.where(depths > 0, seen, 0)]), axis=0)[:-1]
+        left = left[least[-1, left] > _CARVED]
+    return Field(values=least[-1].reshape(shape), origin=origin, spacing=spacing)

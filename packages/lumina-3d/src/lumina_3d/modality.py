@@ -23,4 +23,5 @@ MODALITY = Modality(
     recipes={"nano": "lumina_3d.recipes:nano", "vae": "lumina_3d.recipes:vae"},
     world="lumina_3d.command:world",
     contact_sheet="lumina_3d.contact_sheet:save_contact_sheet",
+    companions=(".json", ".png", ".mp4", ".webm", ".gif"),
 )

@@ -13,6 +13,9 @@ from lumina_3d.views import Views
 if TYPE_CHECKING:
     import trimesh
 
+LEAST_AGREEMENT = 0.8
+"""Views whose silhouettes overlap with the object's by less than this on average do not show one object."""
+
 _COVERED = 0.95
 
 

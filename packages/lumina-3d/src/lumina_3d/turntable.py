@@ -63,7 +63,7 @@ def save_turntable(
     Args:
         item: The object.
         path: .png for eight views side by side, or a film that runs in a circle.
-        metadata: JSON-ready settings, stored as a film's comment; a contact sheet holds none.
+        metadata: JSON-ready settings, stored as PNG text or as the film's comment.
         frames: Of the film.
         size: Side of the pictures, in pixels; even for .mp4 and .webm.
         fps: Frames a second of the film.
@@ -78,8 +78,8 @@ def save_turntable(
     if ending not in ENDINGS:
         raise ConfigError(f"{path} ends in {ending!r}; a turntable ends in {', '.join(ENDINGS)}")
     if ending == ".png":
-        pictures = turntable(item, frames=_SHEET_FRAMES, size=size)
-        save_contact_sheet([Image.fromarray(picture) for picture in pictures], path, columns=_SHEET_FRAMES // 2)
+        pictures = [Image.fromarray(picture) for picture in turntable(item, frames=_SHEET_FRAMES, size=size)]
+        save_contact_sheet(pictures, path, columns=_SHEET_FRAMES // 2, metadata=metadata)
         return
     from flagdit_core.film_files import check_film_file, write_film  # loads PyAV
 

@@ -25,6 +25,8 @@ Floats = npt.NDArray[np.float64]
 
 LEAST_IOU = 0.6
 """An object is what it resembles most if its volume's intersection over union with that is at least this."""
+LEAST_SHARE = 0.07
+"""A colour is an object's if it has at least this share of the surface; where two objects meet, colours blend."""
 TURNS = tuple(np.arange(0.0, 360.0, 15.0).tolist())
 """A mesh may be turned by any of these, in degrees."""
 
@@ -55,7 +57,7 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
         caption: A sentence of the world's language, or its claims.
 
     Returns:
-        Checks of kinds "mesh shape", "mesh relation" and "mesh color". Sizes are free.
+        Checks of kinds "mesh count", "mesh shape", "mesh color" and "mesh relation". Sizes are free.
 
     Raises:
         ConfigError: If the caption is not of the language.
@@ -64,7 +66,7 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
     points, inside = _sampled(mesh)
     found = fit(claims, lambda arrangement: float(np.mean(_ious(points, inside, arrangement))), turns=TURNS)
     overlaps = _ious(points, inside, found)
-    checks = []
+    checks = [_check("mesh count", str(len(claims.objects)), str(_count(mesh)))]
     for claim, shape, color, overlap in zip(claims.objects, found.shapes, _colors(mesh, found), overlaps, strict=True):
         checks.append(_check("mesh shape", claim.shape, shape if overlap >= LEAST_IOU else UNCLEAR))
         checks.append(_check("mesh color", claim.color, color))
@@ -106,6 +108,13 @@ def _ious(points: Floats, inside: npt.NDArray[np.bool_], arrangement: Arrangemen
 def _iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
     union = int((a | b).sum())
     return int((a & b).sum()) / union if union else 0.0
+
+
+def _count(mesh: "trimesh.Trimesh") -> int:
+    """How many colours have enough of the surface to be an object's."""
+    names = color_names(np.asarray(mesh.visual.vertex_colors)[:, :3])[mesh.faces]
+    shares = [float(mesh.area_faces @ (names == name).mean(axis=1)) / mesh.area for name in np.unique(names)]
+    return sum(share >= LEAST_SHARE for share in shares)
 
 
 def _colors(mesh: "trimesh.Trimesh", arrangement: Arrangement) -> list[str]:

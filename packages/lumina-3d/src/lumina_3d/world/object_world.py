@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.world import Prompt, Verdict
+from flagdit_core.world import Check, Prompt, Verdict
+from lumina_3d.reprojection import LEAST_AGREEMENT, consistency
 from lumina_3d.views import Object3D, Views
 from lumina_3d.world.captions import describe
 from lumina_3d.world.mesh_verifier import verify_mesh
@@ -47,8 +48,15 @@ class ObjectWorld:
         return prompts
 
     def verify(self, artifact: Views | Object3D, prompt: str) -> Verdict:
-        """Compare views, or an object's views and its mesh, with what a prompt asserts."""
+        """Compare views, or an object's views and its mesh, with what a prompt asserts and with each other."""
         if isinstance(artifact, Views):
             return verify(artifact, prompt)
         from_views, from_mesh = verify(artifact.views, prompt), verify_mesh(artifact.mesh, prompt)
-        return Verdict(checks=(*from_views.checks, *from_mesh.checks))
+        agreement = consistency(artifact.views, artifact.mesh).mean_silhouette_iou
+        agree = Check(
+            kind="views agree",
+            expected=f"{LEAST_AGREEMENT:.0%}",
+            found=f"{agreement:.0%}",
+            passed=agreement >= LEAST_AGREEMENT,
+        )
+        return Verdict(checks=(*from_views.checks, *from_mesh.checks, agree))
