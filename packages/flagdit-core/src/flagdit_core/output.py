@@ -17,14 +17,15 @@ def check_output(path: Path) -> None:
         path: Where the file is to be; one that is already there would be replaced.
 
     Raises:
-        OutputError: The folder is missing or not writable, or ``path`` is itself a folder.
+        OutputError: The folder is missing or not writable, ``path`` is itself a folder, or its name is too long.
     """
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; expected the path of a file to write")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
     probe = _beside(path)
     try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; expected the path of a file to write")
+        if not path.parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+        path.exists()  # a name too long for the file system raises
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
@@ -93,5 +94,5 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """A name in the same folder, with the same ending, that nobody else uses."""
-    return path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    """A short name in the same folder, with the same ending, that nobody else uses."""
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}{path.suffix}")

@@ -15,16 +15,26 @@ def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
-    """A folder, a missing folder and a file as the parent are refused, each by name."""
+    """A folder, a missing one, a file as the parent and a name too long are refused, each by name."""
     (tmp_path / "file").touch()
     for path, says in (
         (tmp_path, "is a folder"),
         (tmp_path / "no" / "a.png", "there is no folder"),
         (tmp_path / "file" / "a.png", "there is no folder"),
         (Path("/proc/a.png"), "cannot write"),
+        (tmp_path / f"{'a' * 300}.png", "cannot write"),
     ):
         with pytest.raises(OutputError, match=says):
             check_output(path)
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    """A name that just fits into the file system is no longer while it is being written."""
+    path = tmp_path / f"{'a' * 251}.png"
+    check_output(path)
+    with atomic_file(path) as temporary:
+        temporary.touch()
+    assert path.exists()
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
