@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
 
 from flagdit_core.picture_codec import PictureCodec
+from flagdit_core.picture_vae import PictureVAE, PictureVAEConfig
 from lumina_3d import orbit
-from lumina_3d.recipes.views_data import ViewsKind, encode_views, to_pixels, training_views, vae_pictures
+from lumina_3d.recipes.views_data import ViewsKind, encode_views, random_views, to_pixels, training_views
 from lumina_3d.world import is_held_out, parse, scene_of, show
 from lumina_3d.world.vocabulary import SIZES
 
@@ -18,13 +18,10 @@ from lumina_3d.world.vocabulary import SIZES
 def codec_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random picture VAE."""
     torch.manual_seed(0)
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=4,
-        latent_channels=4,
-        mid_block_add_attention=False,
+    vae = PictureVAE(
+        PictureVAEConfig(
+            block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4, mid_block_add_attention=False
+        )
     )
     folder = tmp_path_factory.mktemp("codec") / "vae"
     PictureCodec(vae, scale=0.5, shift=0.25).save_pretrained(folder)
@@ -69,7 +66,7 @@ def test_latents_keep_the_order_of_views(codec_folder: Path) -> None:
 
 def test_pictures_for_the_vae() -> None:
     """Single views in [-1, 1], the same for the same generator, with objects in them."""
-    pictures, again = (vae_pictures(np.random.default_rng(0), 4, 32) for _ in range(2))
+    pictures, again = (random_views(np.random.default_rng(0), 4, 32) for _ in range(2))
     assert pictures.shape == (4, 3, 32, 32)
     assert torch.equal(pictures, again)
     assert pictures.min() >= -1

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.recipes.autoencoder_run import MetricsLog
 from lumina_audio.mel_codec import MelCodec
 from lumina_audio.mel_vae import MelVAEConfig
 from lumina_audio.recipes.mel_vae import MelVAERecipe, mel_vae
-from lumina_audio.recipes.mel_vae_run import MetricsLog
 from lumina_audio.world import render, sample_scene
 
 
@@ -101,7 +101,11 @@ def test_the_verifier_judges_reconstructions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"steps": 0}, "1 or more"), ({"decoder_steps": -1}, "1 or more"), ({"frames_per_step": 100}, "208 or more")],
+    [
+        ({"steps": 0}, "1 or more"),
+        ({"decoder_steps": -1}, "no negative number"),
+        ({"frames_per_step": 100}, "208 or more"),
+    ],
 )
 def test_impossible_settings(settings: dict[str, int], message: str) -> None:
     """Settings that would fail late are refused when the recipe is made."""

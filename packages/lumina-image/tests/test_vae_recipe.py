@@ -1,7 +1,6 @@
 """The VAE's recipe: repeatable, resumable, and what it writes."""
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +26,10 @@ def _recipe(folder: Path, **training: object) -> VAERecipe:
         "checkpoint_every": 2,
         "log_every": 1,
         "validation_pictures": 2,
+        "batch_size": 2,
+        "size": 32,
     }
-    return VAERecipe(
-        training=PictureVAERecipe(**settings | training), batch_size=2, crop_size=16, picture_sizes=(32,), whole_size=32
-    )  # fmt: skip
+    return VAERecipe(training=PictureVAERecipe(**settings | training), crop_size=16, picture_sizes=(32,))
 
 
 def test_interrupted_run_ends_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +79,9 @@ def test_training_raises_the_quality(tmp_path: Path) -> None:
     """Forty steps at a tiny width reconstruct the same held-out pictures at least 1 dB better than four steps do."""
     config = _recipe(
         tmp_path, channels=(8, 8, 16, 16), steps=40, checkpoint_every=4, warmup_steps=1, learning_rate=5e-3,
-        muon_learning_rate=1e-2, validation_pictures=8,
+        muon_learning_rate=1e-2, validation_pictures=8, batch_size=8,
     )  # fmt: skip
-    vae(replace(config, batch_size=8))
+    vae(config)
     with (tmp_path / "metrics.csv").open() as file:
         quality = [float(row["psnr"]) for row in csv.DictReader(file) if row["psnr"]]
     assert quality[-1] > quality[0] + 1
@@ -132,9 +131,11 @@ def test_start_from_another(tmp_path: Path) -> None:
     [
         (PictureVAERecipe, {"channels": (16, 32, 64)}, "four channels"),
         (PictureVAERecipe, {"steps": 0}, "1 or more"),
-        (VAERecipe, {"crop_size": 60}, "multiples of 8"),
+        (PictureVAERecipe, {"size": 60}, "multiple of 8"),
+        (PictureVAERecipe, {"batch_size": 0}, "1 or more"),
+        (VAERecipe, {"crop_size": 60}, "multiple of 8"),
         (VAERecipe, {"picture_sizes": (32, 96)}, "no picture smaller than a crop"),
-        (VAERecipe, {"batch_size": 0}, "1 or more"),
+        (VAERecipe, {"whole_every": 0}, "1 or more"),
     ],
 )
 def test_impossible_settings(recipe: type, settings: dict[str, object], message: str) -> None:

@@ -15,7 +15,7 @@ from lumina_video.codec import FrameCodec, load_codec, to_pixels
 from lumina_video.recipes.films import FilmKind, encode_films, film_stage
 from lumina_video.recipes.folder import FolderRecipe, folder, read_pixels
 from lumina_video.recipes.tiny import TINY, tiny
-from lumina_video.recipes.vae import VAERecipe
+from lumina_video.recipes.vae import random_frames
 from lumina_video.world import draw, parse, sample_scene
 
 STAGE = film_stage(steps=3, films=3, side=64, num_frames=7, fps=4.0, categories={"moving": 1.0, "two objects": 0.5})
@@ -73,15 +73,11 @@ def test_kinds_tell_what_a_pipeline_of_theirs_makes() -> None:
 
 def test_vae_pictures() -> None:
     """The VAE learns from frames in [-1, 1], each of another film, and is judged by held-out ones."""
-    recipe = VAERecipe(batch_size=3, size=32)
-    frames = recipe.batch(np.random.default_rng(0), 0)
+    frames = random_frames(np.random.default_rng(0), 3, 32)
     assert frames.shape == (3, 3, 32, 32) and float(frames.abs().max()) <= 1
-    assert torch.equal(frames, recipe.batch(np.random.default_rng(0), 1))
+    assert torch.equal(frames, random_frames(np.random.default_rng(0), 3, 32))
     assert len({frame.numpy().tobytes() for frame in frames}) == 3
-    assert recipe.whole(np.random.default_rng(0), 2, held_out=True).shape == (2, 3, 32, 32)
-    for wrong in ({"size": 30}, {"size": 0}, {"batch_size": 0}):
-        with pytest.raises(ConfigError, match="multiple of 8"):
-            VAERecipe(**wrong)
+    assert not torch.equal(frames, random_frames(np.random.default_rng(0), 3, 32, held_out=True))
 
 
 def test_tiny_recipe(vae: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small picture VAE, diffusers' AutoencoderKL with factor 8, trained on pictures of a world.
+"""A small picture VAE with factor 8, of diffusers' format, trained on pictures of a world.
 
 The loss is L1 + MSE + L1 of the picture's differences (sharp edges) + a small KL term; there is no perceptual and no
 adversarial part, so it needs no other network. Afterwards the latents are normalised to mean 0 and variance 1 by one
@@ -6,9 +6,9 @@ shift and one scale, kept in the VAE's own configuration: latent = (z - shift_fa
 """
 
 import copy
-import math
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,159 +16,140 @@ import einops
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers import AutoencoderKL
-from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.model.checkpoint import load_into, read_state_dict
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.recipes.autoencoder_run import AutoencoderState, MetricsLog, load_checkpoint, save_checkpoint
+from flagdit_core.picture_vae import PictureVAE, PictureVAEConfig, ResidualBlock
+from flagdit_core.recipes.autoencoder import (
+    Autoencoder,
+    AutoencoderRecipe,
+    kl_divergence,
+    random_stream,
+    train_autoencoder,
+)
 from flagdit_core.recipes.muon import Muon
 
 INITIAL_LOG_VARIANCE = -6.0
 """Of the posterior, before training."""
-
-
-COLUMNS = ("step", "seconds", "learning_rate", "loss", "l1", "mse", "difference", "kl", "psnr")
+COLUMNS = ("loss", "l1", "mse", "difference", "kl", "psnr")
 """Of metrics.csv: losses of one batch, and psnr (dB) of the averaged model on held-out pictures."""
 
 
-class Pictures(Protocol):
-    """Where the pictures to learn from come from."""
+class Draw(Protocol):
+    """Where the pictures come from."""
 
-    def batch(self, generator: np.random.Generator, step: int) -> Tensor:
-        """The pixels (B, 3, H, W) in [-1, 1] of a step, all randomness from the generator; H, W multiples of 8."""
-        ...
-
-    def whole(self, generator: np.random.Generator, count: int, *, held_out: bool) -> Tensor:
-        """``count`` pictures of one size (count, 3, H, W) in [-1, 1], to judge by or to take statistics of."""
+    def __call__(self, generator: np.random.Generator, count: int, size: int, *, held_out: bool = False) -> Tensor:
+        """Square pictures (count, 3, size, size), float32 in [-1, 1], all randomness from the generator."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureVAERecipe:
+class PictureVAERecipe(AutoencoderRecipe):
     """Everything that decides the trained VAE, beside its pictures.
 
     Attributes:
-        output_dir: Where the finished VAE goes, as a diffusers folder.
-        run_dir: Where checkpoint, metrics.csv and reconstruction grids go; a run found there is continued.
         start_from: Folder of a VAE of the same form to begin with; None begins with random weights.
-        seed: Of the weights, the pictures and the posterior's noise.
         channels: Feature channels at full, half, quarter and eighth resolution.
         latent_channels: Channels of a latent.
         norm_num_groups: Groups of the group norms.
-        steps: Optimizer steps.
-        learning_rate: Peak of AdamW's learning rate.
+        batch_size: Pictures of a step.
+        size: Side of the square pictures in pixels, a multiple of 8.
         muon_learning_rate: Peak of Muon's learning rate.
-        final_learning_rate: The end of both, as a fraction of the peak, reached by a cosine.
-        warmup_steps: Steps of linear warm-up.
-        weight_decay: Of AdamW.
         muon_weight_decay: Of Muon.
-        max_grad_norm: Gradients are clipped to this norm.
-        ema_decay: Of the averaged weights, which are what is evaluated and written.
         mse_weight: Weight of the mean squared error beside the L1.
         difference_weight: Weight of the L1 of horizontal and vertical differences.
         kl_weight: Weight of the KL divergence to a standard normal, per latent value.
-        autocast: Compute in bfloat16 where that is safe.
-        num_threads: CPU threads.
-        log_every: Steps between rows of metrics.csv.
-        checkpoint_every: Steps between checkpoints, each with a validation and a grid.
-        validation_pictures: Held-out pictures that PSNR is taken over.
+        validation_pictures: Held-out pictures that PSNR is taken over; the first are written with reconstructions.
     """
 
     output_dir: Path = Path("runs/vae/vae")
     run_dir: Path = Path("runs/vae")
     start_from: Path | None = None
-    seed: int = 0
     channels: tuple[int, ...] = (16, 32, 64, 128)
     latent_channels: int = 8
     norm_num_groups: int = 2
+    batch_size: int = 12
+    size: int = 64
     steps: int = 1500
     learning_rate: float = 1e-3
     muon_learning_rate: float = 2e-3
-    final_learning_rate: float = 0.01
     warmup_steps: int = 20
-    weight_decay: float = 1e-2
     muon_weight_decay: float = 0.1
-    max_grad_norm: float = 1.0
     ema_decay: float = 0.99
     mse_weight: float = 1.0
     difference_weight: float = 1.0
     kl_weight: float = 1e-4
-    autocast: bool = True
-    num_threads: int = 1
-    log_every: int = 20
     checkpoint_every: int = 100
     validation_pictures: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.channels) != 4 or any(width % self.norm_num_groups for width in self.channels):
             raise ConfigError(
                 f"expected four channels, multiples of norm_num_groups ({self.norm_num_groups}), got {self.channels}"
             )
-        counts = (self.steps, self.log_every, self.checkpoint_every)
-        if min(counts) < 1:
-            raise ConfigError(f"expected steps and intervals of 1 or more, got {counts}")
+        if self.size % 8 or self.size < 8 or self.batch_size < 1:
+            raise ConfigError(
+                f"expected a size that is a multiple of 8 and a batch_size of 1 or more, "
+                f"got {self.size} and {self.batch_size}"
+            )
 
 
-def train_picture_vae(config: PictureVAERecipe, pictures: Pictures) -> PictureCodec:
-    """Train a VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir``.
+def train_picture_vae(
+    config: PictureVAERecipe, draw: Draw, *, batch: Callable[[np.random.Generator, int], Tensor] | None = None
+) -> PictureCodec:
+    """Train a VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir`` as a diffusers folder.
 
     Args:
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
-        pictures: What to learn from.
+        draw: Pictures to learn from, to judge by and to take statistics of.
+        batch: What a step learns from instead: (generator, step) -> (B, 3, H, W), sides multiples of 8.
 
     Returns:
         The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
 
     Raises:
-        ConfigError: Settings contradict one another.
+        ConfigError: ``run_dir`` holds a run of another recipe.
         CheckpointError: ``start_from`` holds no VAE of this form.
     """
-    torch.set_num_threads(config.num_threads)
-    config.run_dir.mkdir(parents=True, exist_ok=True)
-    model, ema = _build(config), _build(config).requires_grad_(False)
-    state = AutoencoderState(model=model, ema=ema, optimizers=_optimizers(config, model))
-    start, seconds = load_checkpoint(config.run_dir, state, settings=_settings(config))
-    log = MetricsLog(config.run_dir, COLUMNS, start=start)
-    validation = pictures.whole(_generator(config, -1), config.validation_pictures, held_out=True)
-    began = time.perf_counter() - seconds
-    for step in range(start, config.steps):
-        row = _train_step(config, state, pictures.batch(_generator(config, step), step), step)
-        done = step + 1
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            row["psnr"] = _validate(ema, validation, config.run_dir / f"reconstructions_{done:06d}.png")
-            spent = time.perf_counter() - began
-            save_checkpoint(config.run_dir, state, step=done, seconds=spent, settings=_settings(config))
-        if done % config.log_every == 0 or "psnr" in row:
-            log.write(row | {"step": done, "seconds": time.perf_counter() - began})
-    scale, shift = _statistics(ema, pictures.whole(_generator(config, -2), config.validation_pictures, held_out=False))
-    PictureCodec(copy.deepcopy(ema).bfloat16(), scale, shift).save_pretrained(config.output_dir)
-    return PictureCodec(ema, scale, shift)
+    validation = draw(random_stream(config, -1), config.validation_pictures, config.size, held_out=True)
+
+    def losses(
+        model: PictureVAE, step: int, generator: np.random.Generator, noise: torch.Generator
+    ) -> dict[str, Tensor]:
+        pixels = draw(generator, config.batch_size, config.size) if batch is None else batch(generator, step)
+        return _losses(config, model, pixels, noise)
+
+    def validate(model: PictureVAE, done: int) -> dict[str, float]:
+        return {"psnr": _validate(model, validation, config.run_dir / f"reconstructions_{done:06d}.png")}
+
+    network = Autoencoder(
+        build=partial(_build, config),
+        optimizers=partial(_optimizers, config),
+        losses=losses,
+        validate=validate,
+        columns=COLUMNS,
+    )
+    vae = train_autoencoder(config, network, phases=(config.steps,), free=("validation_pictures",))
+    scale, shift = _statistics(vae, draw(random_stream(config, -2), config.validation_pictures, config.size))
+    PictureCodec(copy.deepcopy(vae).bfloat16(), scale, shift).save_pretrained(config.output_dir)
+    return PictureCodec(vae, scale, shift)
 
 
-def _settings(config: PictureVAERecipe) -> str:
-    """What decides the weights, for comparison."""
-    free = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", "validation_pictures")
-    return repr({name: value for name, value in asdict(config).items() if name not in free})
-
-
-def _build(config: PictureVAERecipe) -> AutoencoderKL:
+def _build(config: PictureVAERecipe) -> PictureVAE:
     """A fresh model whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=config.channels,
-            layers_per_block=1,
-            latent_channels=config.latent_channels,
-            norm_num_groups=config.norm_num_groups,
-            mid_block_add_attention=False,
-            force_upcast=False,
-            sample_size=512,
+        model = PictureVAE(
+            PictureVAEConfig(
+                block_out_channels=config.channels,
+                latent_channels=config.latent_channels,
+                norm_num_groups=config.norm_num_groups,
+                mid_block_add_attention=False,
+            )
         )
         _initialise(model, config.latent_channels)
     if config.start_from is not None:
@@ -177,7 +158,7 @@ def _build(config: PictureVAERecipe) -> AutoencoderKL:
 
 
 @torch.no_grad()
-def _initialise(model: AutoencoderKL, latent_channels: int) -> None:
+def _initialise(model: PictureVAE, latent_channels: int) -> None:
     """Begin with an identity in every residual block, unit gain in every convolution and little posterior noise.
 
     PyTorch's default shrinks the signal in each convolution, and a posterior of variance 1 drowns it: with both, this
@@ -188,74 +169,44 @@ def _initialise(model: AutoencoderKL, latent_channels: int) -> None:
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
             torch.nn.init.constant_(module.bias, 0.0)  # type: ignore[arg-type]
     for module in model.modules():
-        if isinstance(module, ResnetBlock2D):
+        if isinstance(module, ResidualBlock):
             torch.nn.init.zeros_(module.conv2.weight)
+    assert model.quant_conv is not None
+    assert model.quant_conv.bias is not None
     model.quant_conv.bias[latent_channels:] = INITIAL_LOG_VARIANCE
 
 
-def _optimizers(config: PictureVAERecipe, model: AutoencoderKL) -> list[torch.optim.Optimizer]:
+def _optimizers(config: PictureVAERecipe, model: PictureVAE) -> list[torch.optim.Optimizer]:
     """Muon for the kernels of the blocks, AdamW for the first and last convolutions, norms and biases."""
     inner = {name for name, value in model.named_parameters() if "block" in name and value.ndim == 4}
     kernels = [value for name, value in model.named_parameters() if name in inner]
     others = [value for name, value in model.named_parameters() if name not in inner]
     muon = Muon(kernels, lr=config.muon_learning_rate, weight_decay=config.muon_weight_decay)
     adamw = torch.optim.AdamW(others, config.learning_rate, (0.9, 0.99), weight_decay=config.weight_decay, fused=True)
-    for optimizer in (muon, adamw):
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
     return [muon, adamw]
 
 
-def _generator(config: PictureVAERecipe, stream: int) -> np.random.Generator:
-    """Randomness for one step (0 and up) or one fixed set (below 0): a pure function of seed and stream."""
-    return np.random.default_rng((config.seed, abs(stream), int(stream < 0)))
-
-
-def _train_step(config: PictureVAERecipe, state: AutoencoderState, pixels: Tensor, step: int) -> dict[str, float]:
-    """One update of model and average; the step's losses."""
-    fraction = _learning_rate_fraction(config, step)
-    noise = torch.Generator().manual_seed(config.seed + step)
-    losses = _losses(config, state.model, pixels, noise)
-    state.model.zero_grad()
-    losses["loss"].backward()
-    torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.max_grad_norm)
-    for optimizer in state.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * fraction
-        optimizer.step()
-    decay = min(config.ema_decay, (step + 1) / (step + 10))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), 1 - decay)
-    return {name: value.item() for name, value in losses.items()} | {"learning_rate": config.learning_rate * fraction}
-
-
-def _learning_rate_fraction(config: PictureVAERecipe, step: int) -> float:
-    """Of the peak: linear warm-up, then a cosine down to the final fraction."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    warmup = min(1.0, (step + 1) / config.warmup_steps)
-    return warmup * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
-
-
 def _losses(
-    config: PictureVAERecipe, model: AutoencoderKL, pixels: Tensor, generator: torch.Generator
+    config: PictureVAERecipe, model: PictureVAE, pixels: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The weighted loss and its unweighted parts, all float32 scalars."""
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=config.autocast):
-        posterior = model.encode(pixels).latent_dist
-        reconstruction = model.decode(posterior.sample(generator)).sample
+        mean, logvar = model.encode(pixels).chunk(2, dim=1)
+        logvar = logvar.clamp(*_LOG_VARIANCES)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+        reconstruction = model.decode(mean + torch.exp(0.5 * logvar) * noise)
     error = reconstruction.float() - pixels
     difference = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
     parts = {"l1": error.abs().mean(), "mse": error.square().mean(), "difference": difference}
-    mean, logvar = posterior.mean.float(), posterior.logvar.float()
-    parts["kl"] = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+    parts["kl"] = kl_divergence(mean, logvar)
     loss = parts["l1"] + config.mse_weight * parts["mse"] + config.difference_weight * difference
     return {"loss": loss + config.kl_weight * parts["kl"], **parts}
 
 
 @torch.no_grad()
-def _validate(model: AutoencoderKL, pixels: Tensor, grid_path: Path) -> float:
+def _validate(model: PictureVAE, pixels: Tensor, grid_path: Path) -> float:
     """Mean over pictures of the PSNR (dB) of the 8-bit reconstruction; writes originals above reconstructions."""
-    decoded = [model.decode(model.encode(chunk).latent_dist.mode()).sample for chunk in torch.split(pixels, 16)]
+    decoded = [model.decode(_mean(model, chunk)) for chunk in torch.split(pixels, 16)]
     originals, pictures = to_pictures(pixels), to_pictures(torch.cat(decoded))
     squared = np.square(originals.astype(np.float64) - pictures).mean(axis=(1, 2, 3))
     _save_grid(originals, pictures, grid_path)
@@ -263,10 +214,15 @@ def _validate(model: AutoencoderKL, pixels: Tensor, grid_path: Path) -> float:
 
 
 @torch.no_grad()
-def _statistics(model: AutoencoderKL, pixels: Tensor) -> tuple[float, float]:
+def _statistics(model: PictureVAE, pixels: Tensor) -> tuple[float, float]:
     """The scale and shift that give the latents of ``pixels`` variance 1 and mean 0."""
-    latents = torch.cat([model.encode(chunk).latent_dist.mode() for chunk in torch.split(pixels, 16)])
+    latents = torch.cat([_mean(model, chunk) for chunk in torch.split(pixels, 16)])
     return float(1 / latents.std()), float(latents.mean())
+
+
+def _mean(model: PictureVAE, pixels: Tensor) -> Tensor:
+    """The posterior's mean (B, C, h, w)."""
+    return model.encode(pixels).chunk(2, dim=1)[0]
 
 
 def to_pixels(pictures: list[npt.NDArray[np.uint8]]) -> Tensor:

@@ -88,13 +88,14 @@ def encode_views(
     return torch.cat(latents), captions
 
 
-def vae_pictures(generator: np.random.Generator, count: int, size: int) -> Tensor:
-    """Single views of training objects, for the VAE.
+def random_views(generator: np.random.Generator, count: int, size: int, *, held_out: bool = False) -> Tensor:
+    """Single views of random objects, for the VAE.
 
     Args:
         generator: Source of randomness; the pictures are a pure function of its state.
         count: How many.
         size: Side in pixels.
+        held_out: Not looked at: no view is seen twice, so that new ones are held out as they are.
 
     Returns:
         Pictures (count, 3, size, size), float32 in [-1, 1].

@@ -16,43 +16,34 @@ class VAERecipe:
     """Everything that decides the trained VAE.
 
     Attributes:
-        training: The network, its losses and its schedule.
-        batch_size: Crops per step; a step of whole pictures takes as many as have about the same number of pixels.
+        training: The network, its losses and its schedule. A step takes so many crops, or as many whole pictures as
+            have about the same number of pixels.
         crop_size: Side of a crop in pixels.
         picture_sizes: Sides in pixels of the pictures that crops are cut from.
-        whole_size: Side in pixels of whole pictures.
         whole_every: Every which step sees whole pictures.
     """
 
-    training: PictureVAERecipe = field(default_factory=PictureVAERecipe)
-    batch_size: int = 8
+    training: PictureVAERecipe = field(default_factory=lambda: PictureVAERecipe(batch_size=8, size=128))
     crop_size: int = 64
     picture_sizes: tuple[int, ...] = (96, 128, 160, 192)
-    whole_size: int = 128
     whole_every: int = 4
 
     def __post_init__(self) -> None:
-        sizes = (self.crop_size, self.whole_size)
-        if any(size % 8 for size in sizes) or min(self.picture_sizes) < self.crop_size:
+        if self.crop_size % 8 or min(self.picture_sizes) < self.crop_size:
             raise ConfigError(
-                f"expected crop_size and whole_size to be multiples of 8 and no picture smaller than a crop, "
-                f"got crop_size {self.crop_size}, whole_size {self.whole_size}, picture_sizes {self.picture_sizes}"
+                f"expected crop_size to be a multiple of 8 and no picture smaller than a crop, "
+                f"got crop_size {self.crop_size}, picture_sizes {self.picture_sizes}"
             )
-        if min(self.batch_size, self.whole_every) < 1:
-            raise ConfigError(
-                f"expected batch_size and whole_every of 1 or more, got {self.batch_size, self.whole_every}"
-            )
+        if self.whole_every < 1:
+            raise ConfigError(f"expected whole_every of 1 or more, got {self.whole_every}")
 
     def batch(self, generator: np.random.Generator, step: int) -> Tensor:
         """The pixels (B, 3, H, W) of a step: crops around edges, now and then whole pictures."""
+        batch_size, size = self.training.batch_size, self.training.size
         if step % self.whole_every:
-            return edge_crops(generator, self.batch_size, self.crop_size, self.picture_sizes)
-        count = max(1, round(self.batch_size * (self.crop_size / self.whole_size) ** 2))
-        return whole_pictures(generator, count, self.whole_size)
-
-    def whole(self, generator: np.random.Generator, count: int, *, held_out: bool) -> Tensor:
-        """``count`` whole pictures."""
-        return whole_pictures(generator, count, self.whole_size, split="held_out" if held_out else "train")
+            return edge_crops(generator, batch_size, self.crop_size, self.picture_sizes)
+        count = max(1, round(batch_size * (self.crop_size / size) ** 2))
+        return whole_pictures(generator, count, size)
 
 
 def vae(config: VAERecipe) -> PictureCodec:
@@ -68,8 +59,7 @@ def vae(config: VAERecipe) -> PictureCodec:
         ConfigError: If settings contradict one another.
 
     Example:
-        >>> training = PictureVAERecipe(steps=2, validation_pictures=2)
-        >>> vae(VAERecipe(training=training, batch_size=2)).latent_channels
+        >>> vae(VAERecipe(training=PictureVAERecipe(steps=2, batch_size=2, validation_pictures=2))).latent_channels
         8
     """
-    return train_picture_vae(config.training, config)
+    return train_picture_vae(config.training, whole_pictures, batch=config.batch)

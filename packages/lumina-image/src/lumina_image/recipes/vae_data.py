@@ -16,8 +16,9 @@ EDGE_THRESHOLD = 40
 """The least sum of absolute differences (8-bit, over channels, to the right and lower neighbour) that makes an edge."""
 
 
-def whole_pictures(generator: np.random.Generator, count: int, size: int, *, split: Split = "train") -> Tensor:
+def whole_pictures(generator: np.random.Generator, count: int, size: int, *, held_out: bool = False) -> Tensor:
     """``count`` square world pictures as float32 (count, 3, size, size) in [-1, 1]."""
+    split: Split = "held_out" if held_out else "train"
     return to_pixels([draw(sample_scene(generator, split=split), size, size) for _ in range(count)])
 
 

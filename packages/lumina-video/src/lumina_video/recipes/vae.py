@@ -1,74 +1,46 @@
 """The recipe of the nano model's VAE: the picture VAE, trained further on the frames of films, which are smaller."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from flagdit_core.errors import ConfigError
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.recipes.picture_vae import PictureVAERecipe, to_pixels, train_picture_vae
 from flagdit_core.shapes import draw_shapes
 from lumina_video.world import sample_scene
 from lumina_video.world.drawing import pose
-from lumina_video.world.sampling import Split
+
+VAE = PictureVAERecipe(
+    output_dir=Path("runs/film-vae/vae"),
+    run_dir=Path("runs/film-vae"),
+    learning_rate=5e-4,
+    muon_learning_rate=1e-3,
+    ema_decay=0.995,
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class VAERecipe:
-    """Everything that decides the trained VAE.
-
-    Attributes:
-        training: The network, its losses and its schedule.
-        batch_size: Frames per step, each of another film.
-        size: Side of a frame in pixels.
-    """
-
-    training: PictureVAERecipe = field(
-        default_factory=lambda: PictureVAERecipe(
-            output_dir=Path("runs/film-vae/vae"), run_dir=Path("runs/film-vae"), steps=1500, learning_rate=5e-4,
-            muon_learning_rate=1e-3, ema_decay=0.995,
-        )
-    )  # fmt: skip
-    batch_size: int = 12
-    size: int = 64
-
-    def __post_init__(self) -> None:
-        if self.size % 8 or self.size < 8 or self.batch_size < 1:
-            raise ConfigError(
-                f"expected a size that is a multiple of 8 and a batch_size of 1 or more, "
-                f"got {self.size} and {self.batch_size}"
-            )
-
-    def batch(self, generator: np.random.Generator, step: int) -> Tensor:
-        """The frames (B, 3, H, W) of a step."""
-        return self._frames(generator, self.batch_size, "train")
-
-    def whole(self, generator: np.random.Generator, count: int, *, held_out: bool) -> Tensor:
-        """``count`` frames."""
-        return self._frames(generator, count, "held_out" if held_out else "train")
-
-    def _frames(self, generator: np.random.Generator, count: int, split: Split) -> Tensor:
-        """Random moments of random films."""
-        frames = []
-        for _ in range(count):
-            scene, phase = sample_scene(generator, split=split), float(generator.random())
-            shapes = [pose(actor, phase) for actor in scene.actors]
-            frames.append(draw_shapes(scene.background, shapes, self.size, self.size))
-        return to_pixels(frames)
-
-
-def vae(config: VAERecipe) -> PictureCodec:
+def vae(config: PictureVAERecipe = VAE) -> PictureCodec:
     """Train the VAE, or go on from its run's checkpoint, and write it.
 
     Args:
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
 
     Returns:
-        The codec over the averaged weights in float32. ``training.output_dir`` holds the same in bfloat16.
+        The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
 
     Raises:
-        ConfigError: If settings contradict one another.
+        ConfigError: ``run_dir`` holds a run of another recipe.
     """
-    return train_picture_vae(config.training, config)
+    return train_picture_vae(config, random_frames)
+
+
+def random_frames(generator: np.random.Generator, count: int, size: int, *, held_out: bool = False) -> Tensor:
+    """Random moments of random films, (count, 3, size, size) float32 in [-1, 1]."""
+    frames = []
+    for _ in range(count):
+        scene = sample_scene(generator, split="held_out" if held_out else "train")
+        phase = float(generator.random())
+        shapes = [pose(actor, phase) for actor in scene.actors]
+        frames.append(draw_shapes(scene.background, shapes, size, size))
+    return to_pixels(frames)
