@@ -1,5 +1,6 @@
 """Every script in examples/ runs from the repository's root, and makes what it says."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -61,6 +62,17 @@ def test_train_a_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert "found [1, 1, 3, 3]" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_fifth_modality(capsys: pytest.CaptureFixture[str]) -> None:
+    """After a short training the curves rise, fall and wave as the sentences say, at another length too."""
+    run("fifth_modality.py")
+    rising, falling, slow, fast = capsys.readouterr().out.strip().splitlines()
+    assert "from -" in rising and "to +" in rising and "from +" in falling and "to -" in falling
+    times = [int(re.search(r"mean (\d+) times", line)[1]) for line in (slow, fast)]
+    assert times[0] <= 4 and times[1] >= 7
+    assert all("; 72 values" in line for line in (rising, falling, slow, fast))
+
+
 def test_all_examples_are_listed() -> None:
     """The folder's page lists every script; the recipe is run by the training page's snippet."""
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
@@ -72,5 +84,6 @@ def test_all_examples_are_listed() -> None:
         "extend_a_film.py",
         "train_a_network.py",
         "own_recipe.py",
+        "fifth_modality.py",
     }
     assert all(f"({name})" in page for name in scripts)
