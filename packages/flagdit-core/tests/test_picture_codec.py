@@ -5,20 +5,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from torch import Tensor
 
 from flagdit_core.errors import CheckpointError, CodecError
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.picture_vae import PictureVAE, PictureVAEConfig
 
 
-def _vae(channels: tuple[int, ...] = (8, 8, 8, 8)) -> PictureVAE:
+def _vae(**settings: object) -> AutoencoderKL:
     """A random VAE with factor 8, small enough for a test."""
     torch.manual_seed(0)
-    return PictureVAE(
-        PictureVAEConfig(
-            block_out_channels=channels, norm_num_groups=4, latent_channels=3, mid_block_add_attention=False
-        )
+    return AutoencoderKL(
+        **{
+            "down_block_types": ("DownEncoderBlock2D",) * 4,
+            "up_block_types": ("UpDecoderBlock2D",) * 4,
+            "block_out_channels": (8, 8, 8, 8),
+            "norm_num_groups": 4,
+            "latent_channels": 3,
+            "mid_block_add_attention": False,
+            "scaling_factor": 0.5,
+            "shift_factor": 0.25,
+            **settings,
+        }
     )
 
 
@@ -36,23 +44,23 @@ def test_shapes_and_units(codec: PictureCodec) -> None:
     """Latents are the VAE's posterior mean, shifted and scaled; decoding undoes exactly that."""
     pixels = _pixels(2, 3, 24, 40)
     latents = codec.encode(pixels)
-    mean = codec.vae.encode(pixels)[:, :3]
+    mean = codec.vae.encode(pixels).latent_dist.mean
     assert (codec.latent_channels, codec.stride) == (3, (1, 8, 8))
     assert latents.shape == (2, 3, 3, 5)
     torch.testing.assert_close(latents, (mean - 0.25) * 0.5)
-    torch.testing.assert_close(codec.decode(latents), codec.vae.decode(mean))
+    torch.testing.assert_close(codec.decode(latents), codec.vae.decode(mean).sample)
 
 
 def test_posterior_sample_has_its_mean_and_spread(codec: PictureCodec) -> None:
     """Posterior samples are mean + std * noise of the given generator, in scaled units."""
     pixels = _pixels(1, 3, 16, 16)
-    mean, log_variance = codec.vae.encode(pixels).chunk(2, dim=1)
+    posterior = codec.vae.encode(pixels).latent_dist
     sample = codec.encode(pixels, sample_posterior=True, generator=torch.Generator().manual_seed(3))
-    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(sample, (mean + (0.5 * log_variance).exp() * noise - 0.25) * 0.5)
+    noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(sample, (posterior.mean + posterior.std * noise - 0.25) * 0.5)
 
 
-def _without_norms(vae: PictureVAE) -> PictureVAE:
+def _without_norms(vae: AutoencoderKL) -> AutoencoderKL:
     """The same network with group norms, whose statistics are over all of a picture, taken out: purely local."""
     for module in list(vae.modules()):
         for name, child in list(module.named_children()):
@@ -132,6 +140,8 @@ def test_save_and_load_are_bit_equal(codec: PictureCodec, tmp_path: Path) -> Non
     pixels = _pixels(1, 3, 16, 24)
     assert (loaded.scale, loaded.shift) == (0.5, 0.25)
     assert torch.equal(loaded.encode(pixels), codec.encode(pixels))
+    other = AutoencoderKL.from_pretrained(tmp_path, low_cpu_mem_usage=False)
+    assert torch.equal(other.encode(pixels).latent_dist.mean, codec.vae.encode(pixels).latent_dist.mean)
 
 
 def test_nothing_of_the_codec_is_trained(codec: PictureCodec) -> None:
@@ -158,7 +168,11 @@ def test_shapes_and_dtypes_that_do_not_fit(codec: PictureCodec) -> None:
 
 def test_vaes_that_do_not_fit() -> None:
     """A VAE of another factor, a scale of 0 and impossible tiles are refused."""
-    half = _vae((8, 8, 8))
+    half = _vae(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 8),
+    )
     with pytest.raises(CodecError, match="divides sizes by 8, got one that divides by 4"):
         PictureCodec(half, 1.0, 0.0)
     with pytest.raises(CodecError, match="other than 0"):

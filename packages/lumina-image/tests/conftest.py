@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 from flagdit_core import FlagDiT, FlagDiTConfig
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.picture_vae import PictureVAE, PictureVAEConfig
 from flagdit_core.pipeline import Components, SamplingSettings
 from flagdit_core.text_encoder import build_small_text_encoder
 from lumina_image import ImagePipeline
@@ -29,10 +29,13 @@ def pipe() -> ImagePipeline:
     encoder = build_small_text_encoder(
         CAPTIONS, vocab_size=300, hidden_size=16, num_layers=1, num_heads=2, max_tokens=24, seed=0
     )
-    vae = PictureVAE(
-        PictureVAEConfig(
-            block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4, mid_block_add_attention=False
-        )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        latent_channels=4,
+        mid_block_add_attention=False,
     )
     components = Components(
         text_encoder=encoder.eval(),

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
+from diffusers import AutoencoderKL, AutoencoderKLWan
 
 from flagdit_core import FlagDiT, FlagDiTConfig
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.picture_vae import PictureVAE, PictureVAEConfig
 from flagdit_core.pipeline import Components, SamplingSettings
 from flagdit_core.text_encoder import build_small_text_encoder
 from lumina_video import VideoPipeline
@@ -21,10 +20,13 @@ CAPTIONS = ["a red circle moves from left to right on a white background", "a bl
 def frame_codec() -> FrameCodec:
     """A random picture VAE with a scale and a shift, frame by frame."""
     torch.manual_seed(1)
-    vae = PictureVAE(
-        PictureVAEConfig(
-            block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4, mid_block_add_attention=False
-        )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        latent_channels=4,
+        mid_block_add_attention=False,
     )
     return FrameCodec(PictureCodec(vae, scale=0.5, shift=0.25))
 

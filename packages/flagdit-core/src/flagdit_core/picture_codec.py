@@ -1,4 +1,4 @@
-"""Pixels to latents and back: a picture VAE behind a stateless, memory-bounded surface.
+"""Pixels to latents and back: diffusers' AutoencoderKL behind a stateless, memory-bounded surface.
 
 Shape legend: B batch, C latent channels, H and W height and width in pixels, h = H / 8 and w = W / 8 in latents.
 """
@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from flagdit_core.errors import CheckpointError, CodecError, ConfigError
-from flagdit_core.model.checkpoint import load_into, read_config, read_state_dict, save
-from flagdit_core.picture_vae import PictureVAE, PictureVAEConfig
+from flagdit_core.errors import CheckpointError, CodecError
+from flagdit_core.model.checkpoint import load_into, read_config, read_state_dict
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 DOWNSAMPLING = 8
 TILED_FROM = 1024
 """Pictures with a longer side than this are coded in tiles unless the caller says otherwise."""
-
-_USUAL_SCALE = 0.18215  # of a configuration that names none, as in diffusers
 
 
 class PictureCodec:
@@ -42,8 +43,10 @@ class PictureCodec:
         CodecError: The VAE's factor is not 8, the scale is 0, or the tiling is impossible.
 
     Example:
-        >>> config = PictureVAEConfig(block_out_channels=(8, 8, 8, 8), norm_num_groups=4)
-        >>> codec = PictureCodec(PictureVAE(config), scale=0.5, shift=0.0)
+        >>> from diffusers import AutoencoderKL
+        >>> kind = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+        >>> vae = AutoencoderKL(**kind, block_out_channels=(8,) * 4, norm_num_groups=4, latent_channels=4)
+        >>> codec = PictureCodec(vae, scale=0.5, shift=0.0)
         >>> codec.encode(torch.zeros(1, 3, 64, 96)).shape
         torch.Size([1, 4, 8, 12])
     """
@@ -51,7 +54,7 @@ class PictureCodec:
     library_class = ("diffusers", "AutoencoderKL")
 
     def __init__(
-        self, vae: PictureVAE, scale: float, shift: float, *, tile_size: int = 512, tile_overlap: int = 128
+        self, vae: AutoencoderKL, scale: float, shift: float, *, tile_size: int = 512, tile_overlap: int = 128
     ) -> None:
         factor = 2 ** (len(vae.config.block_out_channels) - 1)
         if factor != DOWNSAMPLING:
@@ -84,28 +87,31 @@ class PictureCodec:
 
         Raises:
             CheckpointError: If the folder or its weights are missing, damaged or of another kind.
+            CodecError: If diffusers is not installed.
         """
+        try:
+            from diffusers import AutoencoderKL  # takes seconds to import: only where it is needed
+        except ModuleNotFoundError as error:
+            raise CodecError("picture VAEs need diffusers: pip install 'flagdit-core[pictures]'") from error
+
         config = read_config(folder)
         kind = config.get("_class_name")
         if kind != "AutoencoderKL":
             raise CheckpointError(f"expected a VAE of class AutoencoderKL in {folder}, got {kind}")
-        try:
-            with torch.device("meta"):
-                vae = PictureVAE(PictureVAEConfig.from_dict(config))
-        except ConfigError as error:
-            raise CheckpointError(f"{folder} cannot be used: {error}") from error
+        with torch.device("meta"):
+            vae = AutoencoderKL.from_config(config)
         load_into(vae, read_state_dict(folder), source=str(folder))
-        scale, shift = config.get("scaling_factor", _USUAL_SCALE), config.get("shift_factor") or 0.0
-        return cls(vae.to(dtype), scale=scale, shift=shift)
+        torch.nn.Module.to(vae, dtype=dtype)  # diffusers' own warns at every cast
+        return cls(vae, scale=vae.config.scaling_factor, shift=vae.config.shift_factor or 0.0)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json (with scale and shift) and safetensors weights, as diffusers reads them."""
-        units = {"scaling_factor": self.scale, "shift_factor": self.shift}
-        save(self.vae.state_dict(), self.vae.config.to_dict() | units, folder, max_shard_size="10GB")
+        self.vae.register_to_config(scaling_factor=self.scale, shift_factor=self.shift)
+        self.vae.save_pretrained(folder)
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PictureCodec:
         """This codec, with its weights moved to a device, a dtype or both."""
-        self.vae.to(device=device, dtype=dtype)
+        torch.nn.Module.to(self.vae, device=device, dtype=dtype)  # diffusers' own warns at every cast
         return self
 
     @torch.no_grad()
@@ -136,7 +142,7 @@ class PictureCodec:
                 f"expected floating-point pixels (B, 3, H, W) in [-1, 1], got {pixels.dtype} {tuple(pixels.shape)}"
             )
         _check_size(*pixels.shape[-2:])
-        moments = self._code(self.vae.encode, pixels, DOWNSAMPLING, 1, tiled).float()
+        moments = self._code(self._encode, pixels, DOWNSAMPLING, 1, tiled).float()
         z, log_variance = moments.chunk(2, dim=1)
         if sample_posterior:
             noise = torch.randn(z.shape, generator=generator, device=z.device)
@@ -163,7 +169,17 @@ class PictureCodec:
                 f"got {latents.dtype} {tuple(latents.shape)}"
             )
         z = latents.float() / self.scale + self.shift
-        return self._code(self.vae.decode, z, 1, DOWNSAMPLING, tiled).to(latents.dtype)
+        return self._code(self._decode, z, 1, DOWNSAMPLING, tiled).to(latents.dtype)
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        """Mean and log variance (B, 2C, h, w) of the posterior."""
+        moments: Tensor = self.vae.encode(pixels).latent_dist.parameters
+        return moments
+
+    def _decode(self, z: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) in [-1, 1]."""
+        pixels: Tensor = self.vae.decode(z).sample
+        return pixels
 
     def _code(
         self, network: Callable[[Tensor], Tensor], x: Tensor, in_stride: int, out_stride: int, tiled: bool | None

@@ -34,8 +34,6 @@ from flagdit_core.recipes.muon import Muon
 
 INITIAL_LOG_VARIANCE = -6.0
 """Of the posterior, before training."""
-
-_LOG_VARIANCES = (-30.0, 20.0)
 COLUMNS = ("loss", "l1", "mse", "difference", "kl", "psnr")
 """Of metrics.csv: losses of one batch, and psnr (dB) of the averaged model on held-out pictures."""
 
