@@ -1,4 +1,4 @@
-"""A small picture VAE with factor 8, of diffusers' format, trained on pictures of a world.
+"""A small picture VAE, diffusers' AutoencoderKL with factor 8, trained on pictures of a world.
 
 The loss is L1 + MSE + L1 of the picture's differences (sharp edges) + a small KL term; there is no perceptual and no
 adversarial part, so it needs no other network. Afterwards the latents are normalised to mean 0 and variance 1 by one
@@ -16,13 +16,14 @@ import einops
 import numpy as np
 import numpy.typing as npt
 import torch
+from diffusers import AutoencoderKL
+from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.model.checkpoint import load_into, read_state_dict
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.picture_vae import PictureVAE, PictureVAEConfig, ResidualBlock
 from flagdit_core.recipes.autoencoder import (
     Autoencoder,
     AutoencoderRecipe,
@@ -118,12 +119,12 @@ def train_picture_vae(
     validation = draw(random_stream(config, -1), config.validation_pictures, config.size, held_out=True)
 
     def losses(
-        model: PictureVAE, step: int, generator: np.random.Generator, noise: torch.Generator
+        model: AutoencoderKL, step: int, generator: np.random.Generator, noise: torch.Generator
     ) -> dict[str, Tensor]:
         pixels = draw(generator, config.batch_size, config.size) if batch is None else batch(generator, step)
         return _losses(config, model, pixels, noise)
 
-    def validate(model: PictureVAE, done: int) -> dict[str, float]:
+    def validate(model: AutoencoderKL, done: int) -> dict[str, float]:
         return {"psnr": _validate(model, validation, config.run_dir / f"reconstructions_{done:06d}.png")}
 
     network = Autoencoder(
@@ -139,17 +140,20 @@ def train_picture_vae(
     return PictureCodec(vae, scale, shift)
 
 
-def _build(config: PictureVAERecipe) -> PictureVAE:
+def _build(config: PictureVAERecipe) -> AutoencoderKL:
     """A fresh model whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = PictureVAE(
-            PictureVAEConfig(
-                block_out_channels=config.channels,
-                latent_channels=config.latent_channels,
-                norm_num_groups=config.norm_num_groups,
-                mid_block_add_attention=False,
-            )
+        model = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=config.channels,
+            layers_per_block=1,
+            latent_channels=config.latent_channels,
+            norm_num_groups=config.norm_num_groups,
+            mid_block_add_attention=False,
+            force_upcast=False,
+            sample_size=512,
         )
         _initialise(model, config.latent_channels)
     if config.start_from is not None:
@@ -158,7 +162,7 @@ def _build(config: PictureVAERecipe) -> PictureVAE:
 
 
 @torch.no_grad()
-def _initialise(model: PictureVAE, latent_channels: int) -> None:
+def _initialise(model: AutoencoderKL, latent_channels: int) -> None:
     """Begin with an identity in every residual block, unit gain in every convolution and little posterior noise.
 
     PyTorch's default shrinks the signal in each convolution, and a posterior of variance 1 drowns it: with both, this
@@ -169,14 +173,12 @@ def _initialise(model: PictureVAE, latent_channels: int) -> None:
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
             torch.nn.init.constant_(module.bias, 0.0)  # type: ignore[arg-type]
     for module in model.modules():
-        if isinstance(module, ResidualBlock):
+        if isinstance(module, ResnetBlock2D):
             torch.nn.init.zeros_(module.conv2.weight)
-    assert model.quant_conv is not None
-    assert model.quant_conv.bias is not None
     model.quant_conv.bias[latent_channels:] = INITIAL_LOG_VARIANCE
 
 
-def _optimizers(config: PictureVAERecipe, model: PictureVAE) -> list[torch.optim.Optimizer]:
+def _optimizers(config: PictureVAERecipe, model: AutoencoderKL) -> list[torch.optim.Optimizer]:
     """Muon for the kernels of the blocks, AdamW for the first and last convolutions, norms and biases."""
     inner = {name for name, value in model.named_parameters() if "block" in name and value.ndim == 4}
     kernels = [value for name, value in model.named_parameters() if name in inner]
@@ -187,26 +189,24 @@ def _optimizers(config: PictureVAERecipe, model: PictureVAE) -> list[torch.optim
 
 
 def _losses(
-    config: PictureVAERecipe, model: PictureVAE, pixels: Tensor, generator: torch.Generator
+    config: PictureVAERecipe, model: AutoencoderKL, pixels: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The weighted loss and its unweighted parts, all float32 scalars."""
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=config.autocast):
-        mean, logvar = model.encode(pixels).chunk(2, dim=1)
-        logvar = logvar.clamp(*_LOG_VARIANCES)
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
-        reconstruction = model.decode(mean + torch.exp(0.5 * logvar) * noise)
+        posterior = model.encode(pixels).latent_dist
+        reconstruction = model.decode(posterior.sample(generator)).sample
     error = reconstruction.float() - pixels
     difference = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
     parts = {"l1": error.abs().mean(), "mse": error.square().mean(), "difference": difference}
-    parts["kl"] = kl_divergence(mean, logvar)
+    parts["kl"] = kl_divergence(posterior.mean, posterior.logvar)
     loss = parts["l1"] + config.mse_weight * parts["mse"] + config.difference_weight * difference
     return {"loss": loss + config.kl_weight * parts["kl"], **parts}
 
 
 @torch.no_grad()
-def _validate(model: PictureVAE, pixels: Tensor, grid_path: Path) -> float:
+def _validate(model: AutoencoderKL, pixels: Tensor, grid_path: Path) -> float:
     """Mean over pictures of the PSNR (dB) of the 8-bit reconstruction; writes originals above reconstructions."""
-    decoded = [model.decode(_mean(model, chunk)) for chunk in torch.split(pixels, 16)]
+    decoded = [model.decode(model.encode(chunk).latent_dist.mode()).sample for chunk in torch.split(pixels, 16)]
     originals, pictures = to_pictures(pixels), to_pictures(torch.cat(decoded))
     squared = np.square(originals.astype(np.float64) - pictures).mean(axis=(1, 2, 3))
     _save_grid(originals, pictures, grid_path)
@@ -214,15 +214,10 @@ def _validate(model: PictureVAE, pixels: Tensor, grid_path: Path) -> float:
 
 
 @torch.no_grad()
-def _statistics(model: PictureVAE, pixels: Tensor) -> tuple[float, float]:
+def _statistics(model: AutoencoderKL, pixels: Tensor) -> tuple[float, float]:
     """The scale and shift that give the latents of ``pixels`` variance 1 and mean 0."""
-    latents = torch.cat([_mean(model, chunk) for chunk in torch.split(pixels, 16)])
+    latents = torch.cat([model.encode(chunk).latent_dist.mode() for chunk in torch.split(pixels, 16)])
     return float(1 / latents.std()), float(latents.mean())
-
-
-def _mean(model: PictureVAE, pixels: Tensor) -> Tensor:
-    """The posterior's mean (B, C, h, w)."""
-    return model.encode(pixels).chunk(2, dim=1)[0]
 
 
 def to_pixels(pictures: list[npt.NDArray[np.uint8]]) -> Tensor:
