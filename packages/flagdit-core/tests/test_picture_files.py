@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from flagdit_core.errors import DataError
-from flagdit_core.picture_files import fitting_size, read_picture
+from flagdit_core.picture_files import fitted, fitting_size, read_picture
 
 
 def test_what_is_clear_becomes_white(tmp_path: Path) -> None:
@@ -42,3 +42,13 @@ def test_fitting_sizes(width: int, height: int, multiple: int) -> None:
     assert across * down <= (128 + multiple) ** 2 or min(width, height) * 16 < max(width, height)
     if width % multiple == height % multiple == 0 and width * height <= 128 * 128:
         assert (across, down) == (width, height)
+
+
+def test_pictures_are_fitted_whole() -> None:
+    """A picture that does not fit is scaled, not cut; one that fits is the same object."""
+    halves = Image.new("RGB", (400, 200), "red")
+    halves.paste("blue", (200, 0, 400, 200))
+    small = fitted(halves, multiple=16, max_pixels=128 * 128)
+    assert small.size == (176, 96)
+    assert [small.getpixel((column, 48)) for column in (4, 171)] == [(255, 0, 0), (0, 0, 255)]
+    assert fitted(small, multiple=16, max_pixels=128 * 128) is small

@@ -30,6 +30,21 @@ def read_picture(path: Path | str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
+def fitted(picture: Image.Image, *, multiple: int, max_pixels: int) -> Image.Image:
+    """A picture, whole, scaled to sides that a network can read.
+
+    Args:
+        picture: Any.
+        multiple: Both sides are scaled to the nearest multiple of this, at least one.
+        max_pixels: Larger pictures are scaled down to about this area first.
+
+    Returns:
+        The picture itself where its size fits.
+    """
+    size = fitting_size(*picture.size, multiple=multiple, max_pixels=max_pixels)
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
+
+
 def fitting_size(width: int, height: int, *, multiple: int, max_pixels: int) -> tuple[int, int]:
     """The nearest size that a network can read.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flagdit_core.errors import DataError
+from flagdit_core.errors import CodecError, DataError
 from flagdit_core.training import Batch, Example, ExampleSource, FolderDataset, read_manifest
 from flagdit_core.training.data import prefetched, step_generator
 
@@ -120,18 +120,21 @@ def _load(path: Path) -> torch.Tensor:
     content = path.read_bytes()
     if content == b"corrupt":
         raise DataError(f"{path} cannot be decoded")
+    if content == b"damaged":
+        raise CodecError(f"{path} breaks off")
     return torch.zeros(1, 2, len(content))
 
 
 def test_folder_dataset_keeps_shapes_and_replaces_corrupt_files(tmp_path: Path) -> None:
     """Files keep their shapes; a corrupt one stops the run, or its successor takes its place and it is reported."""
     lines = [{"file_name": name, "text": name} for name in ("a", "b", "c", "d")]
-    files = {"a": b"12", "b": b"corrupt", "c": b"1234", "d": b"corrupt"}
+    files = {"a": b"12", "b": b"corrupt", "c": b"1234", "d": b"damaged"}
     manifest = read_manifest(_folder(tmp_path, lines, files))
     strict = FolderDataset(manifest, _load)
     assert [strict[0].latent.shape[-1], strict[2].latent.shape[-1]] == [2, 4]
-    with pytest.raises(DataError, match="cannot be decoded"):
-        strict[1]
+    for number, says in ((1, "cannot be decoded"), (3, "breaks off")):
+        with pytest.raises(DataError, match=says):
+            strict[number]
     lenient = FolderDataset(manifest, _load, on_error="skip")
     assert [lenient[1].caption, lenient[3].caption] == ["c", "a"]
     assert [path.name for path in lenient.skipped] == ["b", "d"]

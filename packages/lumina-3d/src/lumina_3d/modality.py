@@ -20,7 +20,11 @@ MODALITY = Modality(
         Option(name="turntable", kind=Path, help=".png, .mp4, .webm or .gif to write too: the object turning"),
     ),
     models={"nano": Path(__file__).parent / "models" / "nano"},
-    recipes={"nano": "lumina_3d.recipes:nano", "vae": "lumina_3d.recipes:vae"},
+    recipes={
+        "nano": "lumina_3d.recipes:nano",
+        "folder": "lumina_3d.recipes:folder",
+        "vae": "lumina_3d.recipes:vae",
+    },
     world="lumina_3d.command:world",
     contact_sheet="lumina_3d.contact_sheet:save_contact_sheet",
     companions=(".json", ".png", ".mp4", ".webm", ".gif"),

@@ -49,7 +49,7 @@ class FolderTraining(ABC):
 
     @abstractmethod
     def loader(self, components: Components) -> Callable[[Path], Tensor]:
-        """What reads a file as a latent of the codec; it raises ``DataError`` for one that it cannot read.
+        """What reads a file as a latent of the codec; it raises DataError or CodecError for one that it cannot read.
 
         Args:
             components: Of the pipeline that is trained.

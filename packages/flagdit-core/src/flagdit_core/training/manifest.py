@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from flagdit_core.errors import ConfigError, DataError
+from flagdit_core.errors import CodecError, ConfigError, DataError
 from flagdit_core.training.data import Example
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class FolderDataset:
 
     Args:
         manifest: The entries.
-        load: The latent of a file; it raises ``DataError`` for one that cannot be decoded.
+        load: The latent of a file; it raises ``DataError`` or ``CodecError`` for one that cannot be decoded.
         on_error: Whether such a file stops the training, or is replaced by the next one and noted in ``skipped``.
         cache: Keep what was loaded in memory.
     """
@@ -115,9 +115,9 @@ class FolderDataset:
                 continue
             try:
                 return Example(latent=self._latent(entry.path), caption=entry.caption)
-            except DataError as error:
+            except (CodecError, DataError) as error:
                 if self._on_error == "raise":
-                    raise
+                    raise DataError(str(error)) from error
                 self.skipped[entry.path] = str(error)
                 logger.warning("skipped: %s", error)
         raise DataError(

@@ -8,11 +8,9 @@ from pathlib import Path
 import einops
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from flagdit_core import picture_files
-from flagdit_core.picture_files import fitting_size
 from flagdit_core.pipeline import Components
 from flagdit_core.recipes.folder import FolderTraining, pixel_multiple, train_on_folder
 from lumina_image.pipeline import ImagePipeline
@@ -74,9 +72,8 @@ def read_picture(path: Path, *, multiple: int, max_pixels: int) -> Tensor:
     Raises:
         DataError: The file is not a picture, or is damaged.
     """
-    picture = picture_files.read_picture(path)
-    size = fitting_size(*picture.size, multiple=multiple, max_pixels=max_pixels)
-    if size != picture.size:
-        logger.info("%s: %dx%d scaled to %dx%d", path, *picture.size, *size)
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    found = picture_files.read_picture(path)
+    picture = picture_files.fitted(found, multiple=multiple, max_pixels=max_pixels)
+    if picture.size != found.size:
+        logger.info("%s: %dx%d scaled to %dx%d", path, *found.size, *picture.size)
     return einops.rearrange(torch.from_numpy(np.array(picture)), "h w c -> c h w").float() / 127.5 - 1

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from flagdit_core.errors import CodecError, ConfigError, DataError
-from flagdit_core.picture_files import fitting_size
+from flagdit_core.errors import ConfigError
+from flagdit_core.picture_files import fitted
 from flagdit_core.pipeline import Components
 from flagdit_core.recipes.folder import FolderTraining, pixel_multiple, train_on_folder
 from lumina_video.codec import to_pixels
@@ -94,24 +94,20 @@ def read_pixels(path: Path, *, multiple: int, max_pixels: int, max_frames: int, 
         (3, T, H, W) float32 in [-1, 1].
 
     Raises:
-        DataError: The file is not a film, or is damaged.
+        CodecError: The file is not a film, or is damaged.
     """
-    try:
-        film = read_film(path)
-        frames = list(_at_rate(film, fps, max_frames))
-    except CodecError as error:
-        raise DataError(str(error)) from error
-    del frames[1 + (len(frames) - 1) // stride * stride :]
-    height, width = frames[0].shape[:2]
-    size = fitting_size(width, height, multiple=multiple, max_pixels=max_pixels)
+    film = read_film(path)
+    found = list(_at_rate(film, fps, max_frames))
+    del found[1 + (len(found) - 1) // stride * stride :]
+    frames = [fitted(Image.fromarray(frame), multiple=multiple, max_pixels=max_pixels) for frame in found]
+    height, width = found[0].shape[:2]
+    size = frames[0].size
     if size != (width, height) or len(frames) < len(film.frames):
         logger.info(
             "%s: %d frames of %dx%d at %.3g fps taken as %d of %dx%d at %.3g fps",
             path, len(film.frames), width, height, film.fps, len(frames), *size, fps,
         )  # fmt: skip
-    if size != (width, height):
-        frames = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames]
-    return to_pixels(torch.from_numpy(np.stack(frames)))[0]
+    return to_pixels(torch.from_numpy(np.stack([np.asarray(frame) for frame in frames])))[0]
 
 
 def _at_rate(film: Film, fps: float, most: int) -> Iterator[Picture]:
