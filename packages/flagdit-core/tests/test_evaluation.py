@@ -55,11 +55,21 @@ def test_counts_by_category_and_check() -> None:
     assert evaluation.samples[2].checks[1] == ("three", "not 3", "3", False)
 
 
-def test_the_table_has_a_line_for_each_rate() -> None:
-    """Rates and intervals are printed in per cent."""
+def test_the_tables() -> None:
+    """Whole captions by category, then single checks in each of them, in per cent with their intervals."""
     table = evaluate(lambda prompts, seeds: [0] * len(prompts), NumberWorld(), count=3, seed=1).table()
-    assert "| all captions" in table and "| captions: high" in table and "| high: three" in table
-    assert all(line.count("|") == 6 for line in table.splitlines())
+    assert table.splitlines() == [
+        "| captions of which every check passed | passed |   % | 95 % interval |",
+        "| :----------------------------------- | -----: | --: | ------------: |",
+        "| all captions                         |    0/3 | 0.0 |  (0.0 - 56.1) |",
+        "| low                                  |    0/2 | 0.0 |  (0.0 - 65.8) |",
+        "| high                                 |    0/1 | 0.0 |  (0.0 - 79.3) |",
+        "",
+        "| single checks, % and 95 % interval |            low |       high |",
+        "| :--------------------------------- | -------------: | ---------: |",
+        "| number                             |     0 (0 - 66) | 0 (0 - 79) |",
+        "| three                              | 100 (34 - 100) | 0 (0 - 79) |",
+    ]
 
 
 def test_numbers_must_be_positive() -> None:

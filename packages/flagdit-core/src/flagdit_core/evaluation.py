@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,23 +92,22 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """A Markdown table: whole captions by category, then single checks by kind, each with its interval."""
-        rows = [("all captions", self.overall)]
-        rows += [(f"captions: {name}", rate) for name, rate in self.by_category.items()]
-        rows += [(f"checks: {name}", rate) for name, rate in self.by_check.items()]
-        for category, rates in self.by_category_and_check.items():
-            rows += [(f"{category}: {name}", rate) for name, rate in rates.items()]
-        width = max(len(name) for name, _ in rows)
-        lines = [
-            f"| {'':{width}} | passed | of   | rate    | 95 % interval   |",
-            f"|-{'-' * width}-|-------:|-----:|--------:|-----------------|",
+        """Two Markdown tables, as in a model card: whole captions by category, and single checks in each of them."""
+        passed = {"all captions": self.overall, **self.by_category}
+        whole = [[name, f"{rate.passed}/{rate.total}", *_percent(rate, digits=1)] for name, rate in passed.items()]
+        single = [
+            [kind, *(" ".join(_percent(checks[kind])) if kind in checks else "" for checks in self._checks())]
+            for kind in self.by_check
         ]
-        for name, rate in rows:
-            low, high = rate.interval
-            lines.append(
-                f"| {name:{width}} | {rate.passed:6} | {rate.total:4} | {rate.value:6.1%}  | {low:6.1%} - {high:6.1%} |"
+        return "\n\n".join(
+            (
+                _markdown(["captions of which every check passed", "passed", "%", "95 % interval"], whole),
+                _markdown(["single checks, % and 95 % interval", *self.by_category_and_check], single),
             )
-        return "\n".join(lines)
+        )
+
+    def _checks(self) -> Iterable[Mapping[str, Rate]]:
+        return self.by_category_and_check.values()
 
 
 def evaluate(
@@ -209,3 +208,20 @@ def _rate(outcomes: Sequence[bool]) -> Rate:
 
 def _as_dicts(rates: Mapping[str, Rate]) -> dict[str, Any]:
     return {name: rate.as_dict() for name, rate in rates.items()}
+
+
+def _percent(rate: Rate, *, digits: int = 0) -> tuple[str, str]:
+    """A rate and its interval in per cent."""
+    low, high = rate.interval
+    return f"{100 * rate.value:.{digits}f}", f"({100 * low:.{digits}f} - {100 * high:.{digits}f})"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose columns are aligned in plain text too: words on the left, numbers on the right."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [
+        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        for row in (head, rule, *rows)
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

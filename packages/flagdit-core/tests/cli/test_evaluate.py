@@ -31,7 +31,7 @@ def test_table_and_json(toy_modality: Modality, tmp_path: Path, capsys: pytest.C
     ]
     assert main(words) == 0
     table = capsys.readouterr().out
-    assert "| all captions" in table and "60.0%" in table
+    assert "| all captions" in table and "|  60.0 |" in table
     values = json.loads(output.read_text())
     assert (values["overall"]["passed"], values["overall"]["total"]) == (3, 5)
     assert values["by_category"]["odd"]["passed"] == 0
