@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import save_torch_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -25,6 +24,8 @@ def save(state_dict: dict[str, Tensor], config: dict[str, Any], folder: str | Pa
         folder: Made if missing.
         max_shard_size: Largest file, as in ``"5GB"``.
     """
+    from huggingface_hub import save_torch_state_dict
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps({"_class_name": "FlagDiT", **config}, indent=2) + "\n")
