@@ -1,9 +1,12 @@
 """Settings as text."""
 
+import hashlib
+from pathlib import Path
+
 import pytest
 
 from flagdit_core.errors import CodecError
-from flagdit_core.metadata import decode_metadata, encode_metadata
+from flagdit_core.metadata import decode_metadata, encode_metadata, fingerprints
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])
@@ -20,3 +23,11 @@ def test_text_of_others(text):
     """Anything else is said to be not ours, with the file's name."""
     with pytest.raises(CodecError, match=r"a\.png carries no settings of this program"):
         decode_metadata(text, "a.png")
+
+
+def test_fingerprints_tell_files_apart(tmp_path: Path) -> None:
+    """A file is told by the path that it was given as and by the hash of its content."""
+    (tmp_path / "a.png").write_bytes(b"picture")
+    told = fingerprints({"first-frame": tmp_path / "a.png"})
+    assert told == {"first-frame": {"path": str(tmp_path / "a.png"), "sha256": hashlib.sha256(b"picture").hexdigest()}}
+    assert fingerprints({}) == {}

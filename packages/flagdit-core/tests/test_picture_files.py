@@ -1,4 +1,4 @@
-"""Picture files of users: read whole, upright or not, and sizes that a network can read."""
+"""Picture files of users, sizes that a network can read, and PNG files with settings."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from flagdit_core.errors import DataError
-from flagdit_core.picture_files import fitted, fitting_size, read_picture
+from flagdit_core.errors import CodecError, DataError, OutputError
+from flagdit_core.picture_files import fitted, fitting_size, read_picture, read_png_metadata, save_png
 
 
 def test_what_is_clear_becomes_white(tmp_path: Path) -> None:
@@ -18,6 +18,14 @@ def test_what_is_clear_becomes_white(tmp_path: Path) -> None:
     picture = read_picture(tmp_path / "a.png")
     assert picture.mode == "RGB"
     assert np.array_equal(np.asarray(picture), [[(255, 255, 255), (10, 20, 30)]])
+
+
+def test_pictures_taken_sideways_are_turned(tmp_path: Path) -> None:
+    """What a camera stores lying and marks as turned is read upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn by 90 degrees clockwise to view"
+    Image.fromarray(np.array([[(255, 0, 0), (0, 0, 255)]], dtype=np.uint8)).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(np.asarray(read_picture(tmp_path / "a.png")), [[(255, 0, 0)], [(0, 0, 255)]])
 
 
 def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
@@ -52,3 +60,18 @@ def test_pictures_are_fitted_whole() -> None:
     assert small.size == (176, 96)
     assert [small.getpixel((column, 48)) for column in (4, 171)] == [(255, 0, 0), (0, 0, 255)]
     assert fitted(small, multiple=16, max_pixels=128 * 128) is small
+
+
+def test_png_files_carry_settings(tmp_path: Path) -> None:
+    """What is written is read back; other PNG files, texts and missing files raise one line with their name."""
+    picture, settings = Image.new("RGB", (4, 3), "red"), {"prompt": "ein grüner Ton ☃\n", "seed": 2**63}
+    save_png(picture, tmp_path / "a.png", settings)
+    assert read_png_metadata(tmp_path / "a.png") == settings
+    save_png(picture, tmp_path / "foreign.png")
+    (tmp_path / "text.png").write_text("no picture")
+    for name, says in (("none", "there is no file"), ("text", "cannot be read"), ("foreign", "carries no settings")):
+        with pytest.raises(CodecError, match=says) as caught:
+            read_png_metadata(tmp_path / f"{name}.png")
+        assert f"{name}.png" in str(caught.value)
+    with pytest.raises(OutputError, match="cannot write"):
+        save_png(picture, tmp_path / "no" / "a.png")

@@ -1,5 +1,6 @@
 """Tiny random pipelines, so that all but the shipped model is tested in seconds."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,16 @@ def pipe(mel_codec: MelCodec) -> AudioPipeline:
 def stereo_pipe(waveform_codec: WaveformCodec) -> AudioPipeline:
     """A tenth of a second of stereo without a spectrogram, by default."""
     return _pipeline(waveform_codec, 0.1, "tiny-stereo")
+
+
+@pytest.fixture
+def fake_espeak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that takes the place of espeak-ng: its phonemes are other letters: n for a, o for b, ..."""
+    program = tmp_path / "bin" / "espeak-ng"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec tr a-z n-za-m\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
 
 
 @pytest.fixture(scope="session")

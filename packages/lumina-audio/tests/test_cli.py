@@ -11,8 +11,8 @@ import soundfile
 from PIL import Image
 
 from flagdit_core.cli import main
-from lumina_audio import Sound
-from lumina_audio.artifacts import read_metadata, read_sound, save_sound
+from lumina_audio import Sound, read_sound, save_sound
+from lumina_audio.artifacts import read_metadata
 from lumina_audio.conditioning import CROSSFADE
 
 PROMPT = "a low bell"

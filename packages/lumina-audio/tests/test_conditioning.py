@@ -64,6 +64,19 @@ def test_cells_outside_the_span_are_known(pipe: AudioPipeline) -> None:
     assert not torch.allclose(latents[:, ~kept], known.values[:, ~kept], atol=1e-2)
 
 
+def test_what_is_replaced_leaves_no_trace(pipe: AudioPipeline) -> None:
+    """Two sounds that differ inside the span alone give one result, and are not altered themselves."""
+    first = _noise(0.7)
+    samples = first.samples.copy()
+    samples[:, 3200:6400] = 0.1
+    other, before = Sound.of(samples, sample_rate=RATE), samples.copy()
+    made = [pipe(PROMPT, audio=sound, audio_span=(0.2, 0.4), seed=1) for sound in (first, other)]
+    assert torch.equal(made[0].latents, made[1].latents)
+    inside = slice(3200 + FADE, 6400 - FADE)
+    assert np.array_equal(made[0].audios[0].samples[:, inside], made[1].audios[0].samples[:, inside])
+    assert np.array_equal(other.samples, before)
+
+
 def test_what_is_given_matters(pipe: AudioPipeline) -> None:
     """The part that is made hears the part that is given."""
     quiet = Sound.of(np.zeros(4800), sample_rate=RATE)

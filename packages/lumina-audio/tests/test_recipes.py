@@ -1,21 +1,27 @@
 """The recipes' data, and the nano recipe at a tiny size."""
 
+import codecs
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from flagdit_core import FlagDiTConfig
 from flagdit_core.errors import OutputError
-from flagdit_core.recipes import TextEncoderRecipe
+from flagdit_core.recipes import TextEncoderRecipe, WorldRecipe
 from flagdit_core.training import TrainingConfig
 from lumina_audio import AudioPipeline
 from lumina_audio.mel_codec import MelCodec
-from lumina_audio.recipes.nano import NANO, caption, nano
+from lumina_audio.phonemes import Spelling
+from lumina_audio.recipes.nano import NANO, PHONEMES, caption, nano, phonemes
 from lumina_audio.recipes.sounds import WORDINGS, SoundKind, encode_sounds, sound_stage
 from lumina_audio.world import CATEGORIES, is_held_out, parse
+from lumina_audio.world.vocabulary import SPOKEN_WORDS
 
 
 @pytest.fixture
@@ -52,8 +58,9 @@ def test_kinds_are_told_apart() -> None:
     stage = sound_stage(steps=1, sounds=2, seconds=3.2, categories=dict.fromkeys(CATEGORIES, 1.0))
     kinds = [part.kind for part in stage.parts] + [SoundKind(seconds=1.6, category=CATEGORIES[0])]
     assert len({kind.name for kind in kinds}) == len({kind.seed for kind in kinds}) == 4
+    assert replace(kinds[0], spelling="phonemes").name not in {kind.name for kind in kinds}
     assert [kind.shape == kinds[0].shape for kind in kinds] == [True, True, True, False]
-    assert kinds[0].defaults == {"audio_length_in_s": 3.2}
+    assert kinds[0].defaults == {"audio_length_in_s": 3.2, "spelling": "characters"}
 
 
 def test_captions_cover_the_world() -> None:
@@ -62,39 +69,63 @@ def test_captions_cover_the_world() -> None:
     assert {parse(caption(generator)).category for _ in range(40)} == set(CATEGORIES)
 
 
-def test_nano_in_two_steps(codec_folder: Path, tmp_path: Path) -> None:
-    """The recipe ends in a model folder that makes sounds of the trained duration, and a second run is refused."""
-    config = replace(
-        NANO,
-        output_dir=tmp_path / "run",
+def _tiny(recipe: WorldRecipe, spelling: Spelling, folder: Path, codec_folder: Path) -> WorldRecipe:
+    """A recipe in two steps."""
+    return replace(
+        recipe,
+        output_dir=folder,
         codec=codec_folder,
         model=FlagDiTConfig(
             in_channels=6, patch_size=1, hidden_size=32, depth=1, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
             conditioning_size=32, caption_size=16,
         ),
-        text_encoder=TextEncoderRecipe(vocab_size=300, num_layers=1, num_heads=2, captions=50),
+        text_encoder=TextEncoderRecipe(vocab_size=500, num_layers=1, num_heads=2, captions=100),
         stages=(
-            sound_stage(steps=1, sounds=2, seconds=1.6, categories={"one sound": 1.0}),
-            sound_stage(steps=1, sounds=2, seconds=1.6, categories={"one sound": 0.5, "spoken words": 0.5}),
+            sound_stage(steps=1, sounds=2, seconds=1.6, categories={"one sound": 1.0}, spelling=spelling),
+            sound_stage(
+                steps=1, sounds=2, seconds=1.6, categories={"one sound": 0.5, "spoken words": 0.5}, spelling=spelling
+            ),
         ),
         training=TrainingConfig(num_steps=2, batch_size=2, warmup_steps=0, sample_every=2, checkpoint_every=2),
-        sampling=NANO.sampling.replace(num_inference_steps=1, guidance_scale=1.0),
+        sampling=recipe.sampling.replace(num_inference_steps=1, guidance_scale=1.0),
         workers=1,
         sampled_prompts=3,
     )  # fmt: skip
-    folder = nano(config)
-    output = AudioPipeline.from_pretrained(folder)("a low bell", seed=1)
+
+
+def test_nano_in_two_steps(codec_folder: Path, tmp_path: Path) -> None:
+    """The recipe ends in a model folder that makes sounds of the trained duration, and a second run is refused."""
+    config = _tiny(NANO, "characters", tmp_path / "run", codec_folder)
+    pipe = AudioPipeline.from_pretrained(nano(config))
+    output = pipe("a low bell", seed=1)
     assert (output.audios[0].seconds, output.latents.shape) == (1.6, (1, 6, 25))
+    assert pipe.spelling == "characters"
     rows = (config.output_dir / "samples" / "verified.csv").read_text().splitlines()
     assert {row.split(",")[1] for row in rows[1:]} == set(CATEGORIES)
     with pytest.raises(OutputError, match="already there"):
         nano(config, resume=True)
 
 
+@pytest.mark.usefixtures("fake_espeak")
+def test_phonemes_in_two_steps(codec_folder: Path, tmp_path: Path) -> None:
+    """What captions say is spelled in training and for the tokenizer, and the folder says so to those who use it."""
+    config = _tiny(PHONEMES, "phonemes", tmp_path / "run", codec_folder)
+    folder = phonemes(config)
+    assert AudioPipeline.from_pretrained(folder).spelling == "phonemes"
+    (shard,) = (config.output_dir / "encoded").glob("*/*spoken-words*")
+    with safe_open(shard, framework="pt") as file:
+        captions = file.metadata()["captions"]
+    said = {word for words in re.findall(r'\\"(.*?)\\"', captions) for word in words.split()}
+    spelled = {codecs.encode(word, "rot13") for word in SPOKEN_WORDS}
+    assert said and said <= spelled
+    vocabulary = json.loads((folder / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]
+    assert {word for word in spelled if len(word) > 3} & {piece.strip("\u0120") for piece in vocabulary}
+
+
 def test_the_shipped_recipe_agrees_with_itself() -> None:
     """The network reads the shipped codec's latents one by one, and is trained at the length that it samples."""
     assert (NANO.model.in_channels, NANO.model.patch_size) == (16, 1)
-    for stage in NANO.stages:
-        for part in stage.parts:
-            assert part.kind.shape == (3200,)
+    for recipe, spelling in ((NANO, "characters"), (PHONEMES, "phonemes")):
+        for part in (part for stage in recipe.stages for part in stage.parts):
+            assert part.kind.shape == (3200,) and part.kind.defaults["spelling"] == spelling
     assert NANO.sampling.training_shape == (1, 1, 50)

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from flagdit_core.metadata import METADATA_KEY, encode_metadata
-from flagdit_core.output import atomic_file
+from flagdit_core.picture_files import save_png
 
 GAP = 4
 
@@ -32,8 +30,4 @@ def save_contact_sheet(
     sheet = Image.new("RGB", (min(columns, len(images)) * width + GAP, rows * height + GAP), "white")
     for number, image in enumerate(images):
         sheet.paste(image, (GAP + number % columns * width, GAP + number // columns * height))
-    text = PngInfo()
-    if metadata is not None:
-        text.add_itxt(METADATA_KEY, encode_metadata(metadata))
-    with atomic_file(Path(path)) as temporary:
-        sheet.save(temporary, format="PNG", pnginfo=text)
+    save_png(sheet, path, metadata)

@@ -1,5 +1,6 @@
 """The settings that a file was made with, as one text that every kind of container can carry."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,18 @@ def encode_metadata(metadata: Mapping[str, Any], *, ascii_only: bool = False) ->
     return json.dumps(dict(metadata), ensure_ascii=ascii_only)
 
 
+def fingerprints(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """What is kept of files that something was made from.
+
+    Args:
+        files: By what they were given as, such as ``"first-frame"``; all of them there.
+
+    Returns:
+        For each its ``path`` as it was given, and the ``sha256`` of its content in hexadecimal.
+    """
+    return {name: {"path": str(path), "sha256": _sha256(path)} for name, path in files.items()}
+
+
 def decode_metadata(text: str | None, path: Path | str) -> dict[str, Any]:
     """The settings of a text that :func:`encode_metadata` made.
 
@@ -48,3 +61,9 @@ def decode_metadata(text: str | None, path: Path | str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise CodecError(f"{path} carries no settings of this program; it may have been edited or made elsewhere")
     return settings
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

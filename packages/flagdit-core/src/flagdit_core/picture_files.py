@@ -1,18 +1,23 @@
-"""Picture files that users bring along: read whole, and scaled to sizes that a network can read."""
+"""Picture files: those that users bring along, and PNG files with settings in them."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
-from flagdit_core.errors import DataError
+from flagdit_core.errors import CodecError, DataError
+from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
+from flagdit_core.output import atomic_file
 
 
 def read_picture(path: Path | str) -> Image.Image:
     """A picture from a file.
 
     Args:
-        path: Any file that Pillow opens; transparency becomes white.
+        path: Any file that Pillow opens; transparency becomes white, and one taken sideways is turned upright.
 
     Returns:
         The picture, RGB.
@@ -22,7 +27,7 @@ def read_picture(path: Path | str) -> Image.Image:
     """
     try:
         with Image.open(path) as file:
-            rgba = file.convert("RGBA")
+            rgba = ImageOps.exif_transpose(file).convert("RGBA")
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
@@ -64,3 +69,43 @@ def fitting_size(width: int, height: int, *, multiple: int, max_pixels: int) -> 
     scale = min(1.0, math.sqrt(max_pixels / (width * height)))
     across, down = (max(1, round(side * scale / multiple)) * multiple for side in (width, height))
     return across, down
+
+
+def save_png(image: Image.Image, path: Path | str, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a picture as a PNG file.
+
+    Args:
+        image: What to write.
+        path: File to write; one that is there is replaced.
+        metadata: JSON-ready settings, stored as PNG text under ``lumina``.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    text = PngInfo()
+    if metadata is not None:
+        text.add_itxt(METADATA_KEY, encode_metadata(metadata))
+    with atomic_file(Path(path)) as temporary:
+        image.save(temporary, format="PNG", pnginfo=text)
+
+
+def read_png_metadata(path: Path | str) -> dict[str, Any]:
+    """The settings that :func:`save_png` stored.
+
+    Args:
+        path: A PNG file.
+
+    Returns:
+        The settings.
+
+    Raises:
+        CodecError: The file is missing or no picture, or was not made by this program.
+    """
+    try:
+        with Image.open(path) as image:
+            text = image.info.get(METADATA_KEY)
+    except FileNotFoundError as error:
+        raise CodecError(f"there is no file {path}") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise CodecError(f"{path} cannot be read as a picture: {error}") from error
+    return decode_metadata(text, path)

@@ -9,13 +9,16 @@ from typing import Any
 
 import soundfile
 
-from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
+from flagdit_core.errors import ConfigError, OutputError, ShapeError
 from flagdit_core.metadata import decode_metadata, encode_metadata
 from flagdit_core.output import atomic_file
+from flagdit_core.picture_files import read_png_metadata
+from lumina_audio.reading import RATES, opened
 from lumina_audio.sound import Sound
 
 _SOFTWARE = "lumina-audio"
 _BLOCK = 1 << 16  # samples encoded at once: libsndfile's Vorbis encoder keeps a block on the stack
+_OGG_RATES = range(RATES.start, 200_001)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _RIFF_BYTES = 2**32 - 2**20  # a RIFF file counts its bytes in 32 bits; room is left for the settings
 
@@ -26,22 +29,19 @@ class _Format:
 
     name: str
     subtype: str
+    rates: range | tuple[int, ...]
     unicode: bool = False
-    rates: tuple[int, ...] = ()
-    highest_rate: int = 2**31 - 1
-
-    def holds(self, sample_rate: int) -> bool:
-        return sample_rate in self.rates if self.rates else 1 <= sample_rate <= self.highest_rate
 
     @property
     def held(self) -> str:
-        return f"{', '.join(map(str, self.rates))} Hz" if self.rates else f"1 to {self.highest_rate} Hz"
+        rates = self.rates
+        return f"{rates[0]} to {rates[-1]} Hz" if isinstance(rates, range) else f"{', '.join(map(str, rates))} Hz"
 
 
 _FORMATS = {
-    ".wav": _Format(name="WAV", subtype="PCM_16"),
-    ".flac": _Format(name="FLAC", subtype="PCM_16", unicode=True, highest_rate=655_350),
-    ".ogg": _Format(name="OGG", subtype="VORBIS", unicode=True, highest_rate=200_000),
+    ".wav": _Format(name="WAV", subtype="PCM_16", rates=RATES),
+    ".flac": _Format(name="FLAC", subtype="PCM_16", rates=RATES, unicode=True),
+    ".ogg": _Format(name="OGG", subtype="VORBIS", rates=_OGG_RATES, unicode=True),
     ".mp3": _Format(name="MP3", subtype="MPEG_LAYER_III", rates=_MP3_RATES),
 }
 
@@ -60,8 +60,9 @@ def check_sound_file(path: Path, *, sample_rate: int, num_samples: int = 1, num_
         ShapeError: The sound is longer than the format allows.
     """
     kind = _format(path)
-    if not kind.holds(sample_rate):
-        raise ConfigError(f"{path}: {kind.name} files hold sample rates of {kind.held}, got {sample_rate} Hz; use .wav")
+    if sample_rate not in kind.rates:
+        advice = "; use .wav" if sample_rate in RATES else ""
+        raise ConfigError(f"{path}: {kind.name} files hold sample rates of {kind.held}, got {sample_rate} Hz{advice}")
     if kind.name == "WAV" and 2 * num_samples * num_channels > _RIFF_BYTES:
         raise ShapeError(f"{path}: WAV files hold 4 GiB, got {num_samples} samples; use .flac or a shorter sound")
 
@@ -88,43 +89,22 @@ def save_sound(sound: Sound, path: Path | str, metadata: Mapping[str, Any]) -> N
         temporary.write_bytes(encoded)
 
 
-def read_sound(path: Path | str) -> Sound:
-    """The sound in a file, at the file's own sample rate.
-
-    Args:
-        path: WAV, FLAC, Ogg, MP3 or what else libsndfile reads, with one or two channels.
-
-    Returns:
-        The sound; samples past full scale, which float files can hold, turn the whole down.
-
-    Raises:
-        CodecError: The file is missing, damaged, empty or no sound.
-    """
-    with _opened(Path(path)) as file:
-        try:
-            samples = file.read(dtype="float32", always_2d=True).T
-        except soundfile.SoundFileError as error:
-            raise CodecError(f"{path} cannot be read as a sound: {error}") from error
-        try:
-            return Sound.of(samples, sample_rate=file.samplerate, safe=bool(samples.size and abs(samples).max() > 1))
-        except CodecError as error:
-            raise CodecError(f"{path}: {error}") from error
-
-
 def read_metadata(path: Path | str) -> dict[str, Any]:
-    """The settings that :func:`save_sound` stored in a file.
+    """The settings that a sound, or the spectrogram beside it, was saved with.
 
     Args:
-        path: A sound file.
+        path: A sound file or a PNG.
 
     Returns:
         The settings.
 
     Raises:
-        CodecError: The file is missing or no sound, or was not made by this program.
+        CodecError: The file is missing or damaged, or was not made by this program.
     """
     path = Path(path)
-    with _opened(path) as file:
+    if path.suffix.lower() == ".png":
+        return read_png_metadata(path)
+    with opened(path) as file:
         comment, is_wav = file.comment, file.format == "WAV"
     return decode_metadata(_riff_comment(path.read_bytes()) if is_wav else comment, path)
 
@@ -135,15 +115,6 @@ def _format(path: Path) -> _Format:
     if ending not in _FORMATS:
         raise ConfigError(f"{path} ends in {ending!r}; a sound file ends in {', '.join(_FORMATS)}")
     return _FORMATS[ending]
-
-
-def _opened(path: Path) -> soundfile.SoundFile:
-    if not path.is_file():
-        raise CodecError(f"there is no file {path}")
-    try:
-        return soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
-        raise CodecError(f"{path} cannot be read as a sound: {error}") from error
 
 
 def _encoded(sound: Sound, kind: _Format, metadata: Mapping[str, Any], path: Path) -> bytes:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.metadata import fingerprints
 from flagdit_core.output import check_output
 from flagdit_core.pipeline.request import Generated, GenerationRequest
-from lumina_audio.artifacts import check_sound_file, read_sound
+from lumina_audio.artifacts import check_sound_file
 from lumina_audio.pipeline import AudioPipeline
+from lumina_audio.reading import read_sound
 from lumina_audio.spectrogram import save_spectrogram
 from lumina_audio.world import SoundWorld
 
@@ -31,11 +33,12 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
     for path in request.paths:
         check_sound_file(path, sample_rate=rate)
     picture = _check_picture(options.get("spectrogram"), request)
+    given = {name: options[name] for name in ("audio",) if name in options}
     output = pipeline(
         request.prompts,
         negative_prompt=request.negative_prompt,
         audio_length_in_s=options.get("seconds"),
-        audio=None if "audio" not in options else read_sound(options["audio"]),
+        audio=read_sound(given["audio"]) if given else None,
         audio_span=_span(options.get("span-start"), options.get("span-end")),
         num_audios_per_prompt=request.count,
         first_audio_index=request.first,
@@ -45,10 +48,11 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
         settings=request.settings,
     )
     sounds = [sound.resampled(rate) for sound in output.audios]
-    output.report.record(sample_rate=rate)
+    output.report.record(sample_rate=rate, given_files=fingerprints(given))
+    generated = Generated.of(sounds, output.report)
     if picture is not None:
-        save_spectrogram(sounds[0], picture)
-    return Generated.of(sounds, output.report)
+        save_spectrogram(sounds[0], picture, {**generated.metadata[0], **request.source})
+    return generated
 
 
 def world(size: tuple[int, int] | None) -> SoundWorld:

@@ -61,7 +61,7 @@ def check_span(span: tuple[float, float] | None, sound: Sound, seconds: float) -
 
 
 def known_sound(codec: SoundCodec, sound: Sound, span: tuple[float, float], length: int, device: torch.device) -> Known:
-    """The cells of a sound that are given.
+    """The cells of a sound that are given. What is not is silent when they are encoded, and leaves no trace in them.
 
     Args:
         codec: Encodes it.
@@ -80,6 +80,7 @@ def known_sound(codec: SoundCodec, sound: Sound, span: tuple[float, float], leng
     start, end = (round(edge * sound.sample_rate) for edge in span)
     samples = torch.from_numpy(sound.samples)[:, : length * stride]
     media = F.pad(samples, (0, length * stride - samples.shape[1]))[None].to(device)
+    media[..., start:end] = 0
     cells = torch.arange(length)
     kept = ((cells + 1) * stride <= start) | (cells * stride >= end)
     if not bool(kept.any()):

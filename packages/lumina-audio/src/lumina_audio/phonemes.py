@@ -1,6 +1,59 @@
-"""Text as phonemes, for models whose prompts are spelled as they sound."""
+"""How the words that a caption says are spelled for the network: in letters, or as they sound."""
 
+import re
+from typing import Any, Literal, get_args
+
+from flagdit_core.errors import ConfigError
 from lumina_audio.espeak import run_espeak
+
+Spelling = Literal["characters", "phonemes"]
+
+_SAID = re.compile(r'(["“])([^"“”]+)(["”])')
+"""What stands in quotes, straight or curly."""
+
+
+def check_spelling(value: Any) -> Spelling:
+    """The spelling that a model folder or a recipe names.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        The value.
+
+    Raises:
+        ConfigError: It names none.
+    """
+    for spelling in get_args(Spelling):
+        if value == spelling:
+            known: Spelling = spelling
+            return known
+    raise ConfigError(f"expected a spelling of {' or '.join(get_args(Spelling))}, got {value!r}")
+
+
+def spell(caption: str, spelling: Spelling) -> str:
+    """A caption as a network of that spelling reads it, in training and afterwards.
+
+    Args:
+        caption: What is said in it stands in quotes.
+        spelling: "characters" changes nothing; "phonemes" spells what stands in quotes as it sounds.
+
+    Returns:
+        The caption.
+
+    Raises:
+        BackendUnavailableError: Something is said, in phonemes, and espeak-ng is not installed.
+        CodecError: espeak-ng fails.
+
+    Example:
+        >>> spell('a low voice says "seven"', "characters")
+        'a low voice says "seven"'
+        >>> spell('a low voice says "seven"', "phonemes")  # doctest: +SKIP
+        'a low voice says "sˈɛvən"'
+    """
+    if spelling == "characters":
+        return caption
+    return _SAID.sub(lambda match: f"{match[1]}{phonemes(match[2])}{match[3]}", caption)
 
 
 def phonemes(text: str, *, language: str = "en-us") -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from torch import Tensor
 from flagdit_core.errors import CheckpointError, ConfigError
 from flagdit_core.model.checkpoint import read_config
 from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, memory_errors
-from flagdit_core.pipeline.arguments import check_latents, check_prompts
+from flagdit_core.pipeline.arguments import PromptBatch, check_latents, check_prompts
 from flagdit_core.report import Report
 from lumina_audio.codec import SoundCodec
 from lumina_audio.conditioning import check_span, fitting, known_sound, splice
 from lumina_audio.modality import MODALITY
+from lumina_audio.phonemes import Spelling, check_spelling, spell
 from lumina_audio.sound import Sound
 
 
@@ -39,7 +40,8 @@ class AudioPipeline(Pipeline):
     """Text to sound of any duration.
 
     Args:
-        components: Text encoder, network, codec and default settings.
+        components: Text encoder, network, codec and default settings: ``audio_length_in_s``, and the ``spelling`` that
+            the network was trained on, "characters" if there is none.
         name: What to call the model in reports.
 
     Example:
@@ -68,6 +70,11 @@ class AudioPipeline(Pipeline):
     def sample_rate(self) -> int:
         """Of the sounds that it makes, in Hz."""
         return self._codec.sample_rate
+
+    @property
+    def spelling(self) -> Spelling:
+        """How the network reads what prompts say in quotes."""
+        return check_spelling(self.components.defaults.get("spelling", "characters"))
 
     @torch.no_grad()
     def __call__(
@@ -98,7 +105,8 @@ class AudioPipeline(Pipeline):
         inside the span, or before it at the end of the given sound; no training is needed for it.
 
         Args:
-            prompt: One text or several, none of them empty.
+            prompt: One text or several, none of them empty. What is to be spoken stands in quotes; for a model trained
+                on phonemes espeak-ng spells it as it sounds.
             negative_prompt: What to steer away from: one text for all, or one for each prompt.
             audio_length_in_s: Seconds, made to the sample. None for the model's own, or with a span the given sound's.
             audio: Sound to go on from, or to change a span of; resampled to the model's rate.
@@ -123,6 +131,7 @@ class AudioPipeline(Pipeline):
         Raises:
             ConfigError: An argument is out of range, or two contradict one another.
             ShapeError: ``latents`` has another shape.
+            BackendUnavailableError: The model reads phonemes, and espeak-ng is not installed.
             OutOfMemoryError: The device is too small for that duration.
             StrictError: ``strict`` is set and there was a deviation.
         """
@@ -143,6 +152,7 @@ class AudioPipeline(Pipeline):
             from_latents=latents is not None,
             artifact="audio",
         )
+        spelled = self._spelled(batch)
         if audio is None and audio_span is not None:
             raise ConfigError("audio_span is a part of audio: give both")
         given = None if audio is None else fitting(audio, codec)
@@ -165,11 +175,12 @@ class AudioPipeline(Pipeline):
             **batch.as_dict(),
             audio_length_in_s=seconds,
             sample_rate=codec.sample_rate,
+            spelling=self.spelling,
             made_span=list(span),
             from_latents=latents is not None,
         )
         final = self.sample(
-            batch,
+            spelled,
             shape,
             settings,
             what=what,
@@ -193,6 +204,14 @@ class AudioPipeline(Pipeline):
         codec: Any = self.components.codec
         sound_codec: SoundCodec = codec
         return sound_codec
+
+    def _spelled(self, batch: PromptBatch) -> PromptBatch:
+        """The batch as the network reads it."""
+        return replace(
+            batch,
+            prompts=[spell(text, self.spelling) for text in batch.prompts],
+            negative_prompts=[text and spell(text, self.spelling) for text in batch.negative_prompts],
+        )
 
     def _check_length(self, seconds: float | None) -> float:
         """The duration of the call or of the model."""

@@ -67,7 +67,7 @@ class Sound:
             CodecError: As the class.
         """
         array = np.atleast_2d(np.asarray(samples, dtype=np.float32))
-        if safe and array.size:
+        if safe and array.size and np.isfinite(array).all():
             ceiling = 10 ** (PEAK_CEILING_DB / 20)
             array = array * np.float32(min(1.0, ceiling / max(float(np.abs(array).max()), ceiling)))
         return cls(samples=array, sample_rate=sample_rate)

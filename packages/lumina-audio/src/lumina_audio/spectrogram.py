@@ -1,12 +1,14 @@
 """A picture of a sound: time to the right, frequency upwards, bright is loud."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from flagdit_core.output import atomic_file
+from flagdit_core.picture_files import save_png
 from lumina_audio.sound import Sound
 
 Picture = npt.NDArray[np.uint8]
@@ -47,18 +49,18 @@ def draw_spectrogram(sound: Sound) -> Image.Image:
     return picture
 
 
-def save_spectrogram(sound: Sound, path: Path | str) -> None:
+def save_spectrogram(sound: Sound, path: Path | str, metadata: Mapping[str, Any] | None = None) -> None:
     """Write :func:`draw_spectrogram` as a PNG file.
 
     Args:
         sound: What to show.
         path: File to write; one that is there is replaced.
+        metadata: JSON-ready settings that the sound was made with.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    with atomic_file(Path(path)) as temporary:
-        draw_spectrogram(sound).save(temporary, format="PNG")
+    save_png(draw_spectrogram(sound), path, metadata)
 
 
 def _levels(sound: Sound, columns: int) -> npt.NDArray[np.float64]:

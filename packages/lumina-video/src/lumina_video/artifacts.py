@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flagdit_core.film_files import write_film
+from flagdit_core.film_files import read_film_metadata, write_film
+from flagdit_core.picture_files import read_png_metadata
 from lumina_video.film import Film
 
 
@@ -25,3 +26,18 @@ def save_film(film: Film, path: Path | str, metadata: Mapping[str, Any]) -> None
         OutputError: The file cannot be written.
     """
     write_film(film.frames, path, fps=film.fps, metadata=metadata)
+
+
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """The settings that a film, or the contact sheet beside it, was saved with.
+
+    Args:
+        path: A film file or a PNG.
+
+    Returns:
+        The settings.
+
+    Raises:
+        CodecError: The file is missing or damaged, or was not made by this program.
+    """
+    return read_png_metadata(path) if Path(path).suffix.lower() == ".png" else read_film_metadata(path)

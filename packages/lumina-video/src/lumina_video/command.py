@@ -7,6 +7,7 @@ from typing import Any
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.film_files import check_film_file
+from flagdit_core.metadata import fingerprints
 from flagdit_core.output import check_output
 from flagdit_core.picture_files import read_picture
 from flagdit_core.pipeline.request import Generated, GenerationRequest
@@ -56,12 +57,14 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
         progress=request.progress,
         settings=request.settings,
     )
+    given = {name: options[name] for name in ("first-frame", "last-frame", "extend") if name in options}
+    output.report.record(given_files=fingerprints(given))
     films = output.films
     if extended is not None:
-        given = output.report.settings["given_frames"]["first"]
-        films = [join(extended, film, overlap=given) for film in films]
+        overlap = output.report.settings["given_frames"]["first"]
+        films = [join(extended, film, overlap=overlap) for film in films]
     if sheet is not None:
-        save_contact_sheet(films, sheet)
+        save_contact_sheet(films, sheet, {**output.report.as_dict(), **request.source})
     return Generated.of(films, output.report)
 
 

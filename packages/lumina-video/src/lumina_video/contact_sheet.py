@@ -1,7 +1,8 @@
 """Films in one picture: each is a row of its frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,12 +13,13 @@ from lumina_video.film import Film
 MOST_COLUMNS = 16
 
 
-def save_contact_sheet(films: Sequence[Film], path: Path | str) -> None:
+def save_contact_sheet(films: Sequence[Film], path: Path | str, metadata: Mapping[str, Any] | None = None) -> None:
     """Write the frames of films side by side; of long films, as many as 16 at equal distances.
 
     Args:
         films: At least one.
         path: PNG file to write.
+        metadata: JSON-ready settings that the films were made with.
 
     Raises:
         OutputError: The file cannot be written.
@@ -29,4 +31,4 @@ def save_contact_sheet(films: Sequence[Film], path: Path | str) -> None:
         row = [Image.fromarray(frame) for number, frame in enumerate(film.frames) if number in wanted]
         blank = Image.new("RGB", row[0].size, "white")
         pictures += row + [blank] * (columns - len(row))
-    contact_sheet.save_contact_sheet(pictures, path, columns=columns)
+    contact_sheet.save_contact_sheet(pictures, path, columns=columns, metadata=metadata)

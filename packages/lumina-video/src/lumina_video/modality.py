@@ -11,7 +11,7 @@ MODALITY = Modality(
     pipeline="lumina_video.pipeline:VideoPipeline",
     generate="lumina_video.command:generate",
     save="lumina_video.artifacts:save_film",
-    read_metadata="flagdit_core.film_files:read_film_metadata",
+    read_metadata="lumina_video.artifacts:read_metadata",
     options=(
         Option(name="frames", kind=int, help="how many pictures the film has"),
         Option(name="seconds", kind=float, help="how long it lasts, instead of --frames"),
@@ -32,4 +32,5 @@ MODALITY = Modality(
     },
     world="lumina_video.command:world",
     contact_sheet="lumina_video.contact_sheet:save_contact_sheet",
+    companions=(".png",),
 )

@@ -7,26 +7,34 @@ import numpy as np
 
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.pipeline import SamplingSettings
-from flagdit_core.recipes import NANO_TRAINING, WorldRecipe, train_world_model
+from flagdit_core.recipes import NANO_TRAINING, Stage, WorldRecipe, train_world_model
 from lumina_audio.modality import MODALITY
+from lumina_audio.phonemes import Spelling, spell
 from lumina_audio.recipes.sounds import encode_sounds, sound_stage
 from lumina_audio.world import describe, sample_scene
 
 SECONDS = 3.2
 
-NANO = WorldRecipe(
-    output_dir=Path("runs/sound-nano"),
-    codec=MODALITY.models["nano"] / "vae",
-    model=replace(FlagDiTConfig.preset("nano"), in_channels=16, patch_size=1),
-    stages=(
-        sound_stage(steps=700, sounds=6_000, seconds=SECONDS, categories={"one sound": 1.0}),
+
+def _stages(spelling: Spelling) -> tuple[Stage, ...]:
+    """One sound first, then all the world's."""
+    return (
+        sound_stage(steps=700, sounds=6_000, seconds=SECONDS, categories={"one sound": 1.0}, spelling=spelling),
         sound_stage(
             steps=900,
             sounds=6_000,
             seconds=SECONDS,
             categories={"one sound": 0.4, "sounds in order": 0.35, "spoken words": 0.25},
+            spelling=spelling,
         ),
-    ),
+    )
+
+
+NANO = WorldRecipe(
+    output_dir=Path("runs/sound-nano"),
+    codec=MODALITY.models["nano"] / "vae",
+    model=replace(FlagDiTConfig.preset("nano"), in_channels=16, patch_size=1),
+    stages=_stages("characters"),
     training=replace(
         NANO_TRAINING,
         num_steps=1600,
@@ -37,6 +45,9 @@ NANO = WorldRecipe(
     sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(1, 1, 50)),
     sampled_prompts=48,
 )
+
+PHONEMES = replace(NANO, output_dir=Path("runs/sound-phonemes"), stages=_stages("phonemes"))
+"""The same, but what captions say is spelled as it sounds, by espeak-ng."""
 
 
 def nano(config: WorldRecipe = NANO, *, resume: bool = False) -> Path:
@@ -54,6 +65,28 @@ def nano(config: WorldRecipe = NANO, *, resume: bool = False) -> Path:
         OutputError: ``output_dir`` holds a finished ``model`` already.
     """
     return train_world_model(config, MODALITY, encode=encode_sounds, describe=caption, resume=resume)
+
+
+def phonemes(config: WorldRecipe = PHONEMES, *, resume: bool = False) -> Path:
+    """Train a model like nano that reads what captions say in phonemes; its folder names that ``spelling``.
+
+    Args:
+        config: The recipe.
+        resume: Go on from the latest checkpoint in ``output_dir``.
+
+    Returns:
+        As :func:`nano`.
+
+    Raises:
+        BackendUnavailableError: espeak-ng is not installed.
+        ConfigError: As :func:`nano`.
+        OutputError: As :func:`nano`.
+    """
+
+    def spelled(generator: np.random.Generator) -> str:
+        return spell(caption(generator), "phonemes")
+
+    return train_world_model(config, MODALITY, encode=encode_sounds, describe=spelled, resume=resume)
 
 
 def caption(generator: np.random.Generator) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flagdit_core.recipes import Part, Stage
 from lumina_audio.codec import SoundCodec
+from lumina_audio.phonemes import Spelling, spell
 from lumina_audio.pipeline import AudioPipeline
 from lumina_audio.world import describe, render, sample_scene
 
@@ -25,15 +26,17 @@ class SoundKind:
     Attributes:
         seconds: Duration.
         category: Of ``lumina_audio.world``.
+        spelling: Of what captions say in quotes.
     """
 
     seconds: float
     category: str
+    spelling: Spelling = "characters"
 
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.seconds:g}s-{self.category.replace(' ', '-')}"
+        return f"{self.seconds:g}s-{self.category.replace(' ', '-')}-{self.spelling}"
 
     @property
     def seed(self) -> tuple[int, ...]:
@@ -48,10 +51,12 @@ class SoundKind:
     @property
     def defaults(self) -> Mapping[str, Any]:
         """Settings of a pipeline that makes such sounds."""
-        return {"audio_length_in_s": self.seconds}
+        return {"audio_length_in_s": self.seconds, "spelling": self.spelling}
 
 
-def sound_stage(*, steps: int, sounds: int, seconds: float, categories: Mapping[str, float]) -> Stage:
+def sound_stage(
+    *, steps: int, sounds: int, seconds: float, categories: Mapping[str, float], spelling: Spelling = "characters"
+) -> Stage:
     """A stage of sounds of one duration.
 
     Args:
@@ -59,6 +64,7 @@ def sound_stage(*, steps: int, sounds: int, seconds: float, categories: Mapping[
         sounds: Different ones of each category.
         seconds: Duration.
         categories: Category to its share.
+        spelling: Of what captions say in quotes.
 
     Returns:
         The stage.
@@ -66,7 +72,7 @@ def sound_stage(*, steps: int, sounds: int, seconds: float, categories: Mapping[
     return Stage(
         steps=steps,
         parts=tuple(
-            Part(kind=SoundKind(seconds=seconds, category=category), share=share, examples=sounds)
+            Part(kind=SoundKind(seconds=seconds, category=category, spelling=spelling), share=share, examples=sounds)
             for category, share in categories.items()
         ),
     )
@@ -91,10 +97,13 @@ def encode_sounds(
 
     Returns:
         Latents (count, C, L) float32, and several wordings of each sound's caption.
+
+    Raises:
+        BackendUnavailableError: Captions are spelled in phonemes, and espeak-ng is not installed.
     """
     codec, latents, captions = _codec(codec_folder), [], []
     for _ in range(count):
         scene = sample_scene(generator, category=kind.category, seconds=kind.seconds)
         latents.append(codec.encode(torch.from_numpy(render(scene).samples)[None]))
-        captions.append([describe(scene, generator) for _ in range(WORDINGS)])
+        captions.append([spell(describe(scene, generator), kind.spelling) for _ in range(WORDINGS)])
     return torch.cat(latents), captions

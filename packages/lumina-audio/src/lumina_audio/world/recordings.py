@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from flagdit_core.errors import ConfigError
-from lumina_audio.artifacts import read_sound, save_sound
+from lumina_audio.artifacts import save_sound
 from lumina_audio.espeak import Voice, speak
 from lumina_audio.mel import SAMPLE_RATE
+from lumina_audio.reading import read_sound
 from lumina_audio.sound import Samples, Sound
 from lumina_audio.world.vocabulary import SPOKEN_WORDS
 
