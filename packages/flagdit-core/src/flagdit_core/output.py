@@ -56,16 +56,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def check_new_folder(path: Path) -> None:
-    """Make sure, before any work, that nothing stands where a folder is to be.
+    """Make sure, before any work, that a folder can be made at ``path``, its parents included.
 
     Args:
         path: Where the folder is to be.
 
     Raises:
-        OutputError: Something is there already.
+        OutputError: Something is there already, or the nearest folder above it is not writable.
     """
     if path.exists():
         raise OutputError(f"{path} is already there; choose another name or move it away first")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        _probe(above / path.name)
+    except OSError as error:
+        raise OutputError(f"cannot make {path}: {above}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -91,6 +96,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _probe(path: Path) -> None:
+    """Write a file beside ``path`` and take it away again."""
+    probe = _beside(path)
+    probe.touch(exist_ok=False)
+    probe.unlink()
 
 
 def _beside(path: Path) -> Path:

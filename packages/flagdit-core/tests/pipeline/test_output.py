@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flagdit_core.errors import OutputError
-from flagdit_core.output import atomic_file, atomic_folder, check_output
+from flagdit_core.output import atomic_file, atomic_folder, check_new_folder, check_output
 
 
 def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -26,6 +26,21 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     ):
         with pytest.raises(OutputError, match=says):
             check_output(path)
+
+
+def test_folders_that_cannot_be_made(tmp_path: Path) -> None:
+    """What is there already, and a place under a file or in a closed folder, are refused; missing parents are not."""
+    (tmp_path / "file").touch()
+    for path, says in (
+        (tmp_path, "already there"),
+        (tmp_path / "file", "already there"),
+        (tmp_path / "file" / "folder", "Not a directory"),
+        (Path("/proc/folder"), "cannot make"),
+    ):
+        with pytest.raises(OutputError, match=says):
+            check_new_folder(path)
+    check_new_folder(tmp_path / "no" / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_whole
 from flagdit_core.report import Report
-from lumina_3d.cameras import orbit
+from lumina_3d.cameras import ELEVATIONS, orbit
 from lumina_3d.modality import MODALITY
 from lumina_3d.reconstruction import reconstruct
 from lumina_3d.views import Object3D, Views
@@ -95,7 +95,7 @@ class ObjectPipeline(Pipeline):
     ) -> ObjectOutput:
         """Views of what the prompts say. What is None is as the model folder says.
 
-        View i is seen from azimuth 360 i / num_views and, in turn, from the elevations of :func:`lumina_3d.orbit`.
+        View i is seen from azimuth 360 i / num_views and, in turn, from the elevations in the model's defaults.
         Object k of a prompt depends on the prompt, the size, the number of views, the seed and k alone.
 
         Args:
@@ -147,6 +147,7 @@ class ObjectPipeline(Pipeline):
         size, count = check_frame_size(parts, height=height, width=width), len(batch)
         num_views = parts.defaults.get("num_views", 12) if num_views is None else num_views
         check_whole("num_views", num_views, 1)
+        elevations = parts.defaults.get("elevations", ELEVATIONS)
         shape = (parts.codec.latent_channels, num_views, size.rows, size.columns)
         check_latents(latents, (count, *shape))
         report = Report(strict=strict)
@@ -156,6 +157,7 @@ class ObjectPipeline(Pipeline):
             height=size.height,
             width=size.width,
             num_views=num_views,
+            elevations=list(elevations),
             from_latents=latents is not None,
         )
         what = f"{count} object{'s' if count > 1 else ''} of {num_views} views of {size}"
@@ -170,7 +172,7 @@ class ObjectPipeline(Pipeline):
             progress=progress,
             report=report,
         )
-        cameras = orbit(num_views)
+        cameras = orbit(num_views, elevations=elevations)
         with memory_errors(what):
             views = [Views(images=self._decode(latent), cameras=cameras) for latent in final]
         return ObjectOutput(views=views, latents=final, report=report)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flagdit_core.errors import CodecError, ShapeError
+from flagdit_core.errors import FlagDiTError, ShapeError
 from lumina_3d.cameras import Camera
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Object3D:
     views: Views
 
 
-class EmptyForegroundError(CodecError):
+class EmptyForegroundError(FlagDiTError):
     """Views in which there is nothing to make an object of.
 
     Args:
