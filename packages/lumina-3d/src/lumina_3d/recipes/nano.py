@@ -9,7 +9,7 @@ from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.pipeline import SamplingSettings
 from flagdit_core.recipes import NANO_TRAINING, Part, Stage, WorldRecipe, train_world_model
 from lumina_3d.modality import MODALITY
-from lumina_3d.recipes.views_data import ViewsKind, encode_views
+from lumina_3d.recipes.views import ViewsKind, encode_views
 from lumina_3d.world import CATEGORIES, describe, sample_scene
 
 NANO = WorldRecipe(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.recipes.picture_vae import PictureVAERecipe, train_picture_vae
-from lumina_3d.recipes.views_data import random_views
+from lumina_3d.recipes.views import random_views
 
 VAE = PictureVAERecipe(
     output_dir=Path("runs/view-vae/vae"),

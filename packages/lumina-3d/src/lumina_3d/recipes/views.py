@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
-from lumina_3d.cameras import Camera, orbit
+from lumina_3d.cameras import ELEVATIONS, Camera, orbit
 from lumina_3d.views import Views
 from lumina_3d.world import CATEGORIES, Scene, describe, sample_scene
 from lumina_3d.world.building import arrangement_of, paint, shade
@@ -31,18 +31,21 @@ class ViewsKind:
 
     Attributes:
         category: One of ``CATEGORIES``.
-        num_views: Of each object.
+        num_views: Of each object, at equal azimuths from the front on.
+        elevations: Of the cameras, in turn, in degrees.
         size: Side of the views, in pixels.
     """
 
     category: str
     num_views: int = 12
+    elevations: tuple[float, ...] = ELEVATIONS
     size: int = 64
 
     @property
     def name(self) -> str:
         """Fit for a file name."""
-        return f"{self.category.replace(' ', '-')}-{self.num_views}x{self.size}"
+        heights = "-".join(f"{elevation:g}" for elevation in self.elevations)
+        return f"{self.category.replace(' ', '-')}-{self.num_views}x{self.size}-from-{heights}"
 
     @property
     def seed(self) -> tuple[int, ...]:
@@ -57,7 +60,12 @@ class ViewsKind:
     @property
     def defaults(self) -> Mapping[str, Any]:
         """Settings of a pipeline that makes views of this kind."""
-        return {"num_views": self.num_views, "width": self.size, "height": self.size}
+        return {
+            "num_views": self.num_views,
+            "elevations": list(self.elevations),
+            "width": self.size,
+            "height": self.size,
+        }
 
 
 def encode_views(
@@ -76,7 +84,7 @@ def encode_views(
     """
     codec = PictureCodec.from_pretrained(codec_folder)
     codec.vae.to(memory_format=torch.channels_last)
-    cameras = orbit(kind.num_views)
+    cameras = orbit(kind.num_views, elevations=kind.elevations)
     latents, captions = [], []
     for start in range(0, count, _ENCODED_AT_ONCE):
         together = min(_ENCODED_AT_ONCE, count - start)
@@ -95,13 +103,13 @@ def random_views(generator: np.random.Generator, count: int, size: int, *, held_
         generator: Source of randomness; the pictures are a pure function of its state.
         count: How many.
         size: Side in pixels.
-        held_out: Not looked at: no view is seen twice, so that new ones are held out as they are.
+        held_out: Of objects that are held out of training.
 
     Returns:
         Pictures (count, 3, size, size), float32 in [-1, 1].
     """
     cameras = orbit()
-    scenes = [sample_scene(generator) for _ in range(count)]
+    scenes = [sample_scene(generator, split="held_out" if held_out else "train") for _ in range(count)]
     chosen = generator.integers(len(cameras), size=count)
     views = [training_views(scene, cameras, size).images[number] for scene, number in zip(scenes, chosen, strict=True)]
     return to_pixels(np.stack(views))
