@@ -1,9 +1,13 @@
 """What the ``lumina`` command asks of images."""
 
+from typing import TYPE_CHECKING
+
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from lumina_image.artifacts import check_image_file
 from lumina_image.pipeline import ImagePipeline
-from lumina_image.world import PictureWorld
+
+if TYPE_CHECKING:
+    from lumina_image.world import PictureWorld
 
 
 def generate(pipeline: ImagePipeline, request: GenerationRequest) -> Generated:
@@ -38,7 +42,7 @@ def generate(pipeline: ImagePipeline, request: GenerationRequest) -> Generated:
     return Generated.of(output.images, output.report)
 
 
-def world(size: tuple[int, int] | None) -> PictureWorld:
+def world(size: tuple[int, int] | None) -> "PictureWorld":
     """The picture world for pictures of that size.
 
     Args:
@@ -47,4 +51,6 @@ def world(size: tuple[int, int] | None) -> PictureWorld:
     Returns:
         A world whose prompts ask for what has room in such a picture.
     """
+    from lumina_image.world import PictureWorld  # of no use but to evaluate, and slow to import
+
     return PictureWorld() if size is None else PictureWorld(aspect=size[0] / size[1])

@@ -8,6 +8,7 @@ from typing import cast
 import typer
 
 from flagdit_core.cli.app import PROGRAM, app
+from flagdit_core.cli.collection import end_without_collection
 from flagdit_core.cli.errors import WRONG_INPUT, report_error
 
 # Typer brings its own copy of click in some releases and not in others; this is the class in both.
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lumina 0.1.0
         0
     """
+    if arguments is None:
+        end_without_collection()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flagdit_core.cli.collection import no_collection
 from flagdit_core.cli.devices import pick_device, pick_dtype
 from flagdit_core.cli.infer import parse_size
 from flagdit_core.cli.models import find_model, pipeline_settings
@@ -44,11 +45,12 @@ def run_eval(options: EvalOptions) -> None:
     Raises:
         FlagDiTError: Something is wrong with the input, the model or the output.
     """
-    from tqdm import tqdm
+    with no_collection():
+        from tqdm import tqdm
 
-    from flagdit_core.evaluation import evaluate, write_json
-    from flagdit_core.pipeline import weights_digest
-    from flagdit_core.pipeline.request import GenerationRequest
+        from flagdit_core.evaluation import evaluate, write_json
+        from flagdit_core.pipeline import weights_digest
+        from flagdit_core.pipeline.request import GenerationRequest
 
     for path in (options.output, options.sheet):
         if path is not None:
@@ -64,10 +66,11 @@ def run_eval(options: EvalOptions) -> None:
     settings = pipeline_settings(
         folder, steps=options.steps, guidance=options.guidance, solver=options.solver, overrides=options.overrides
     )
-    pipeline = load_object(modality.pipeline).from_pretrained(
-        folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
-    )
-    generate = load_object(modality.generate)
+    with no_collection():
+        generate = load_object(modality.generate)
+        pipeline = load_object(modality.pipeline).from_pretrained(
+            folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
+        )
     kept: list[Any] = []
 
     def make(prompts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from flagdit_core.cli.collection import no_collection
 from flagdit_core.cli.devices import pick_device, pick_dtype
 from flagdit_core.cli.models import pipeline_settings
 from flagdit_core.cli.options import parse_options
@@ -58,10 +59,9 @@ def run_infer(options: InferOptions) -> None:
     if not options.prompt.strip():
         raise ConfigError("the prompt is empty; expected a sentence that says what to make")
     size, own_options = parse_size(options.size), parse_options(options.extra, modality, options.output)
-
-    from flagdit_core.pipeline import resolve_model, weights_digest
-    from flagdit_core.pipeline.request import GenerationRequest
-
+    with no_collection():
+        from flagdit_core.pipeline import resolve_model, weights_digest
+        from flagdit_core.pipeline.request import GenerationRequest
     folder = resolve_model(options.model, modality.models)
     settings = pipeline_settings(
         folder, steps=options.steps, guidance=options.guidance, solver=options.solver, overrides=options.overrides
@@ -79,11 +79,12 @@ def run_infer(options: InferOptions) -> None:
         paths=paths,
         source={"model": options.model, "model_sha256": weights_digest(folder)},
     )
-    pipeline = load_object(modality.pipeline).from_pretrained(
-        folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
-    )
-    generated = load_object(modality.generate)(pipeline, request)
-    save = load_object(modality.save)
+    with no_collection():
+        generate, save = load_object(modality.generate), load_object(modality.save)
+        pipeline = load_object(modality.pipeline).from_pretrained(
+            folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
+        )
+    generated = generate(pipeline, request)
     for path, artifact, metadata in zip(paths, generated.artifacts, generated.metadata, strict=True):
         save(artifact, path, {**metadata, **request.source})
         print(path)
