@@ -1,7 +1,7 @@
 """How worlds talk: one of several ways to say a thing, and reading any of them back."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -55,6 +55,22 @@ class Speaker:
 def article(word: str) -> str:
     """The indefinite article of a word, by its first letter."""
     return "an" if word[0] in "aeiou" else "a"
+
+
+def check_word(what: str, word: str, known: Collection[str]) -> None:
+    """Refuse a word that a world does not know.
+
+    Args:
+        what: What the word stands for, such as "colour".
+        word: The word.
+        known: All that can stand there.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    if word not in known:
+        expected = f"expected a {what} out of {', '.join(known)}" if known else f"there is no {what}"
+        raise ConfigError(f"{expected}; got {word!r}")
 
 
 class Phrases:

@@ -1,7 +1,10 @@
 """What evaluation asks of a procedural world: prompts that it can judge, and a verdict on what was made from one."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+MISSING = "missing"
+"""What is found where nothing is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,11 @@ class Check:
     expected: str
     found: str
     passed: bool
+
+    @classmethod
+    def of(cls, kind: str, expected: str, found: str) -> Self:
+        """A comparison that passes where both are equal."""
+        return cls(kind=kind, expected=expected, found=found, passed=found == expected)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,11 +122,12 @@ def test_calibration_of_meshes_from_views() -> None:
 
 
 def test_objects_are_judged_by_views_and_mesh(item: Object3D) -> None:
-    """An object carries its cameras in its own coordinates, and both verdicts still hold."""
+    """An object carries its cameras in its own coordinates: both verdicts hold, and views and mesh agree."""
     verdict = ObjectWorld().verify(item, "a medium blue cone on a large red cube")
     assert verdict.passed
     assert {check.kind for check in verdict.checks} == {
-        "count", "color", "shape", "size", "relation", "mesh shape", "mesh color", "mesh relation",
+        "count", "color", "shape", "size", "relation", "mesh count", "mesh shape", "mesh color", "mesh relation",
+        "views agree",
     }  # fmt: skip
 
 

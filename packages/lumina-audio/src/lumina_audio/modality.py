@@ -21,7 +21,13 @@ MODALITY = Modality(
         Option(name="spectrogram", kind=Path, help="PNG to write too"),
     ),
     models={"nano": Path(__file__).parent / "models" / "nano"},
-    recipes={"nano": "lumina_audio.recipes:nano", "mel_vae": "lumina_audio.recipes:mel_vae"},
+    recipes={
+        "nano": "lumina_audio.recipes:nano",
+        "phonemes": "lumina_audio.recipes:phonemes",
+        "folder": "lumina_audio.recipes:folder",
+        "mel_vae": "lumina_audio.recipes:mel_vae",
+    },
     world="lumina_audio.command:world",
     contact_sheet="lumina_audio.contact_sheet:save_contact_sheet",
+    companions=(".png",),
 )

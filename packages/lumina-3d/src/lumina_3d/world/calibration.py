@@ -1,11 +1,11 @@
 """How far can the verifiers be trusted? Judge views and meshes whose truth is known."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from flagdit_core.scenes import PassRates, pick_other
 from flagdit_core.shapes.vocabulary import COLORS
 from flagdit_core.world import Verdict
 from lumina_3d.cameras import Camera
@@ -42,7 +42,7 @@ def swap_one(claims: Claims, generator: np.random.Generator) -> tuple[str, Claim
         options += [("order", 0)] if claims.objects[0].shape in SUPPORTS else []
     kind, number = options[int(generator.integers(len(options)))]
     if kind == "relation":
-        return kind, replace(claims, relation=_another(generator, RELATIONS, {claims.relation}))
+        return kind, replace(claims, relation=pick_other(generator, RELATIONS, {claims.relation}))
     if kind == "order":
         return kind, replace(claims, objects=claims.objects[::-1])
     objects = list(claims.objects)
@@ -74,26 +74,15 @@ def calibrate(
         assertion changed, by what was changed and "all".
     """
     generator = np.random.default_rng(seed)
-    passed: dict[str, Counter[str]] = {"right": Counter(), "swapped": Counter()}
-    judged: dict[str, Counter[str]] = {name: Counter() for name in passed}
+    rates = PassRates("right", "swapped")
     for number in range(count):
         scene = sample_scene(generator, category=CATEGORIES[number % len(CATEGORIES)], split="any")
         views = show(scene, cameras, size)
         views = distort(views) if distort else views
         kind, wrong = swap_one(scene.claims, generator)
         for name, group, claims in (("right", scene.claims.category, scene.claims), ("swapped", kind, wrong)):
-            yes = judge(views, describe(claims, generator)).passed
-            for key in (group, "all"):
-                judged[name][key] += 1
-                passed[name][key] += yes
-    return {
-        name: {group: passed[name][group] / total for group, total in sorted(judged[name].items())} for name in passed
-    }
-
-
-def _another(generator: np.random.Generator, words: Iterable[str], excluded: set[str | None]) -> str:
-    others = [word for word in words if word not in excluded]
-    return others[int(generator.integers(len(others)))]
+            rates.add(name, group, judge(views, describe(claims, generator)).passed)
+    return rates.as_dict()
 
 
 def _swap_word(claims: Claims, number: int, kind: str, generator: np.random.Generator) -> ObjectClaim:
@@ -102,10 +91,10 @@ def _swap_word(claims: Claims, number: int, kind: str, generator: np.random.Gene
     match kind:
         case "color":
             used: set[str | None] = {claim.color for claim in claims.objects}
-            return replace(item, color=_another(generator, COLORS, used))
+            return replace(item, color=pick_other(generator, COLORS, used))
         case "size":
-            return replace(item, size=_another(generator, SIZES, {item.size}))
+            return replace(item, size=pick_other(generator, SIZES, {item.size}))
         case "shape":
             known = SUPPORTS if claims.relation == "on" and number == 1 else SHAPES
-            return replace(item, shape=_another(generator, known, {item.shape}))
+            return replace(item, shape=pick_other(generator, known, {item.shape}))
     raise AssertionError(f"{kind} is no word of an object")

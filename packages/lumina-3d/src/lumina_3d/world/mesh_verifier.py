@@ -66,13 +66,13 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
     points, inside = _sampled(mesh)
     found = fit(claims, lambda arrangement: float(np.mean(_ious(points, inside, arrangement))), turns=TURNS)
     overlaps = _ious(points, inside, found)
-    checks = [_check("mesh count", str(len(claims.objects)), str(_count(mesh)))]
+    checks = [Check.of("mesh count", str(len(claims.objects)), str(_count(mesh)))]
     for claim, shape, color, overlap in zip(claims.objects, found.shapes, _colors(mesh, found), overlaps, strict=True):
-        checks.append(_check("mesh shape", claim.shape, shape if overlap >= LEAST_IOU else UNCLEAR))
-        checks.append(_check("mesh color", claim.color, color))
+        checks.append(Check.of("mesh shape", claim.shape, shape if overlap >= LEAST_IOU else UNCLEAR))
+        checks.append(Check.of("mesh color", claim.color, color))
     if claims.relation is not None:
         relation = str(found.relation) if min(overlaps) >= LEAST_IOU else UNCLEAR
-        checks.append(_check("mesh relation", claims.relation, relation))
+        checks.append(Check.of("mesh relation", claims.relation, relation))
     return Verdict(checks=tuple(checks))
 
 
@@ -124,7 +124,3 @@ def _colors(mesh: "trimesh.Trimesh", arrangement: Arrangement) -> list[str]:
     names, owners = color_names(np.asarray(mesh.visual.vertex_colors)[:, :3]), arrangement.owners(points)
     votes = [Counter(names[owners == number].tolist()) for number in range(len(arrangement.shapes))]
     return [vote.most_common(1)[0][0] if vote else UNCLEAR for vote in votes]
-
-
-def _check(kind: str, expected: str, found: str) -> Check:
-    return Check(kind=kind, expected=expected, found=found, passed=found == expected)

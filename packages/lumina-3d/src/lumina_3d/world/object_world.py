@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flagdit_core.errors import ConfigError
+from flagdit_core.scenes import Split, prompts_in_turn
 from flagdit_core.world import Check, Prompt, Verdict
 from lumina_3d.reprojection import LEAST_AGREEMENT, consistency
 from lumina_3d.views import Object3D, Views
 from lumina_3d.world.captions import describe
 from lumina_3d.world.mesh_verifier import verify_mesh
-from lumina_3d.world.sampling import Split, sample_scene
+from lumina_3d.world.sampling import sample_scene
 from lumina_3d.world.scene import CATEGORIES
 from lumina_3d.world.verifier import verify
 
@@ -38,14 +38,7 @@ class ObjectWorld:
         Raises:
             ConfigError: If count is negative.
         """
-        if count < 0:
-            raise ConfigError(f"expected a count of 0 or more, got {count}")
-        generator = np.random.default_rng(seed)
-        prompts = []
-        for number in range(count):
-            scene = sample_scene(generator, category=CATEGORIES[number % len(CATEGORIES)], split=self.split)
-            prompts.append(Prompt(text=describe(scene, generator), category=scene.claims.category))
-        return prompts
+        return prompts_in_turn(count, CATEGORIES, self._caption, seed=seed)
 
     def verify(self, artifact: Views | Object3D, prompt: str) -> Verdict:
         """Compare views, or an object's views and its mesh, with what a prompt asserts and with each other."""
@@ -60,3 +53,7 @@ class ObjectWorld:
             passed=agreement >= LEAST_AGREEMENT,
         )
         return Verdict(checks=(*from_views.checks, *from_mesh.checks, agree))
+
+    def _caption(self, generator: np.random.Generator, category: str) -> str:
+        scene = sample_scene(generator, category=category, split=self.split)
+        return describe(scene, generator)

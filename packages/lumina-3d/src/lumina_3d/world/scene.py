@@ -1,9 +1,9 @@
 """What there is (:class:`Scene`) and what a sentence asserts about it (:class:`Claims`)."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.language import check_word
 from flagdit_core.shapes.vocabulary import COLORS
 from lumina_3d.world.vocabulary import RELATIONS, SHAPES, SIZES, SUPPORTS
 
@@ -19,10 +19,10 @@ class ObjectClaim:
     size: str | None = None
 
     def __post_init__(self) -> None:
-        _check_word("shape", self.shape, SHAPES)
-        _check_word("colour", self.color, COLORS)
+        check_word("shape", self.shape, SHAPES)
+        check_word("colour", self.color, COLORS)
         if self.size is not None:
-            _check_word("size", self.size, SIZES)
+            check_word("size", self.size, SIZES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Claims:
                 f"expected one object, or two and their relation, got {len(self.objects)} and {self.relation!r}"
             )
         if self.relation is not None:
-            _check_word("relation", self.relation, RELATIONS)
+            check_word("relation", self.relation, RELATIONS)
             if len({claim.color for claim in self.objects}) < 2:
                 raise ConfigError("expected two objects of different colours")
         if self.relation == "on" and self.objects[1].shape not in SUPPORTS:
@@ -73,8 +73,3 @@ class Scene:
 
     objects: tuple[SceneObject, ...]
     claims: Claims
-
-
-def _check_word(kind: str, word: str, known: Collection[str]) -> None:
-    if word not in known:
-        raise ConfigError(f"expected a {kind} out of {', '.join(known)}; got {word!r}")

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flagdit_core.errors import ShapeError
-from flagdit_core.world import Check, Verdict
+from flagdit_core.world import MISSING, Check, Verdict
 from lumina_3d.cameras import FRAME, Camera
 from lumina_3d.hull import seen_region
 from lumina_3d.views import Views
@@ -24,7 +24,6 @@ LEAST_OVERLAP = 0.7
 """An object is what it resembles most if its soft intersection over union with that in all views is at least this."""
 TURNS = (0.0, 90.0, 180.0, 270.0)
 """To which side of the other an object stands is free; how cubes and pyramids face is not."""
-MISSING = "missing"
 
 _WORKING_SIDE = 64
 
@@ -57,19 +56,19 @@ def verify(views: Views, caption: str | Claims) -> Verdict:
     small = _reduced(views.images)
     seen = segment(small)
     numbers = _matching(claims, seen)
-    checks = [_check("count", str(len(claims.objects)), str(len(seen.colors)))]
+    checks = [Check.of("count", str(len(claims.objects)), str(len(seen.colors)))]
     for claim, number in zip(claims.objects, numbers, strict=True):
-        checks.append(_check("color", claim.color, MISSING if number is None else seen.colors[number]))
+        checks.append(Check.of("color", claim.color, MISSING if number is None else seen.colors[number]))
     found, overlaps = _arrangement(claims, _usual_cameras(views), seen, numbers)
     for number, claim in enumerate(claims.objects):
         clear = overlaps[number] >= LEAST_OVERLAP
         unknown = MISSING if numbers[number] is None else UNCLEAR
-        checks.append(_check("shape", claim.shape, found.shapes[number] if clear else unknown))
+        checks.append(Check.of("shape", claim.shape, found.shapes[number] if clear else unknown))
         if claim.size is not None:
-            checks.append(_check("size", claim.size, found.sizes[number] if clear else unknown))
+            checks.append(Check.of("size", claim.size, found.sizes[number] if clear else unknown))
     if claims.relation is not None:
         known = min(overlaps) >= LEAST_OVERLAP
-        checks.append(_check("relation", claims.relation, str(found.relation) if known else UNCLEAR))
+        checks.append(Check.of("relation", claims.relation, str(found.relation) if known else UNCLEAR))
     return Verdict(checks=tuple(checks))
 
 
@@ -114,7 +113,3 @@ def _arrangement(
 
     found = fit(claims, lambda arrangement: float(overlaps(arrangement).mean()), turns=TURNS)
     return found, overlaps(found).tolist()
-
-
-def _check(kind: str, expected: str, found: str) -> Check:
-    return Check(kind=kind, expected=expected, found=found, passed=found == expected)

@@ -1,6 +1,7 @@
 """Training recipes: plain functions of a frozen configuration, run by ``lumina train MODULE:FUNCTION``."""
 
+from lumina_audio.recipes.folder import folder
 from lumina_audio.recipes.mel_vae import mel_vae
-from lumina_audio.recipes.nano import nano
+from lumina_audio.recipes.nano import nano, phonemes
 
-__all__ = ["mel_vae", "nano"]
+__all__ = ["folder", "mel_vae", "nano", "phonemes"]

@@ -25,11 +25,12 @@ from flagdit_core.recipes.autoencoder import (
     random_stream,
     train_autoencoder,
 )
+from flagdit_core.scenes import Split
 from lumina_audio.codec import reconstruct
 from lumina_audio.mel import HOP, SAMPLE_RATE, log_mel
 from lumina_audio.mel_codec import MelCodec
 from lumina_audio.mel_vae import MelVAE, MelVAEConfig
-from lumina_audio.world import Split, calibrate, render, sample_scene
+from lumina_audio.world import calibrate, render, sample_scene
 
 INITIAL_LOG_VARIANCE = -6.0
 """Of the posterior, before training."""

@@ -8,7 +8,7 @@ from lumina_audio.world.calibration import calibrate, swap_one
 from lumina_audio.world.captions import describe
 from lumina_audio.world.parsing import parse
 from lumina_audio.world.rendering import render
-from lumina_audio.world.sampling import Split, sample_scene
+from lumina_audio.world.sampling import sample_scene
 from lumina_audio.world.scene import CATEGORIES, Claims, EventClaim, Scene, SceneEvent
 from lumina_audio.world.sound_world import SoundWorld
 from lumina_audio.world.splits import HELD_OUT_TRIPLES, is_held_out
@@ -23,7 +23,6 @@ __all__ = [
     "Scene",
     "SceneEvent",
     "SoundWorld",
-    "Split",
     "calibrate",
     "describe",
     "is_held_out",

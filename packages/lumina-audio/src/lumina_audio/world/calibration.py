@@ -1,11 +1,11 @@
 """How far can the verifier be trusted? Judge sounds whose truth is known."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from flagdit_core.scenes import PassRates, pick_other
 from lumina_audio.sound import Sound
 from lumina_audio.world.captions import describe
 from lumina_audio.world.parsing import parse
@@ -60,14 +60,10 @@ def calibrate(
         assertion changed, by what was changed and "all". "extra": sounds with one event more than the caption says.
     """
     generator = np.random.default_rng(seed)
-    passed: dict[str, Counter[str]] = {"right": Counter(), "swapped": Counter(), "extra": Counter()}
-    judged: dict[str, Counter[str]] = {name: Counter() for name in passed}
+    rates = PassRates("right", "swapped", "extra")
 
     def judge(name: str, group: str, heard: tuple[HeardEvent, ...], claims: Claims) -> None:
-        verdict = compare(heard, parse(describe(claims, generator)))
-        for key in (group, "all"):
-            judged[name][key] += 1
-            passed[name][key] += verdict.passed
+        rates.add(name, group, compare(heard, parse(describe(claims, generator))).passed)
 
     for number in range(count):
         scene = sample_scene(generator, category=CATEGORIES[number % len(CATEGORIES)], seconds=seconds, split="any")
@@ -78,9 +74,7 @@ def calibrate(
         judge("swapped", what, heard, wrong)
         if len(scene.claims.events) > 1:
             judge("extra", scene.claims.category, heard, Claims(events=scene.claims.events[:-1]))
-    return {
-        name: {group: passed[name][group] / total for group, total in sorted(judged[name].items())} for name in passed
-    }
+    return rates.as_dict()
 
 
 def _changed(event: EventClaim, what: str, generator: np.random.Generator) -> EventClaim:
@@ -89,28 +83,28 @@ def _changed(event: EventClaim, what: str, generator: np.random.Generator) -> Ev
     match what:
         case "count":
             counts = [str(number) for number in range(1, kind.most + 1)]
-            return replace(event, count=int(_another(generator, counts, {str(event.count)})))
+            return replace(event, count=int(pick_other(generator, counts, {str(event.count)})))
         case "kind":
             return _another_kind(event, generator)
         case "word":
             place = int(generator.integers(len(event.words)))
-            word = _another(generator, SPOKEN_WORDS, {event.words[place]})
+            word = pick_other(generator, SPOKEN_WORDS, {event.words[place]})
             return replace(event, words=(*event.words[:place], word, *event.words[place + 1 :]))
         case "pitch":
-            return replace(event, pitch=_another(generator, kind.pitches, {event.pitch}))
+            return replace(event, pitch=pick_other(generator, kind.pitches, {event.pitch}))
         case "length":
-            return replace(event, length=_another(generator, kind.lengths, {event.length}))
+            return replace(event, length=pick_other(generator, kind.lengths, {event.length}))
         case "loudness":
-            return replace(event, loudness=_another(generator, LOUDNESS_WORDS, {event.loudness}))
+            return replace(event, loudness=pick_other(generator, LOUDNESS_WORDS, {event.loudness}))
         case "pace":
-            return replace(event, pace=_another(generator, PACES, {event.pace}))
+            return replace(event, pace=pick_other(generator, PACES, {event.pace}))
         case _:
             raise AssertionError(f"no fact {what!r}")
 
 
 def _another_kind(event: EventClaim, generator: np.random.Generator) -> EventClaim:
     """Another kind, with what of the claim that kind can have."""
-    kind = _another(generator, KINDS, {event.kind, "speech", "clicks"})
+    kind = pick_other(generator, KINDS, {event.kind, "speech", "clicks"})
     found = KINDS[kind]
     return EventClaim(
         kind=kind,
@@ -119,8 +113,3 @@ def _another_kind(event: EventClaim, generator: np.random.Generator) -> EventCla
         length=event.length if event.length in found.lengths else None,
         loudness=event.loudness,
     )
-
-
-def _another(generator: np.random.Generator, words: Iterable[str], excluded: Collection[str | None]) -> str:
-    others = [word for word in words if word not in excluded]
-    return others[int(generator.integers(len(others)))]

@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Literal, TypeVar
 
 import numpy as np
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.language import check_word
+from flagdit_core.scenes import Split, draw_scene, pick, pick_weighted
 from lumina_audio.mel import SAMPLE_RATE
 from lumina_audio.world.recordings import SPEAKERS, recording
 from lumina_audio.world.rendering import CLICK_SECONDS
 from lumina_audio.world.scene import CATEGORIES, MOST_EVENTS, Claims, EventClaim, Scene, SceneEvent
 from lumina_audio.world.splits import has_held_out_triple, is_held_out
 from lumina_audio.world.vocabulary import KINDS, LEVELS, PACES, PITCHES, SPOKEN_WORDS
-
-Split = Literal["train", "held_out", "any"]
 
 SHORTEST, LONGEST = 1.0, 4.0
 """Seconds of a scene."""
@@ -34,8 +33,6 @@ TOLD = {"pitch": 0.85, "length": 0.6, "loudness": 0.85}
 _LOUDNESSES = ("soft", "loud", None, None, None, None)
 _NUM_WORDS = (1, 1, 1, 2, 2, 3)
 _SOUNDS = tuple(kind for kind in KINDS if kind != "speech")
-_ATTEMPTS = 100_000
-_Item = TypeVar("_Item")
 
 
 def sample_scene(
@@ -61,32 +58,19 @@ def sample_scene(
     Raises:
         ConfigError: If an argument is out of range.
     """
-    if category not in (None, *CATEGORIES):
-        raise ConfigError(f"expected a category out of {', '.join(CATEGORIES)}, or None, got {category!r}")
-    if len(weights) != len(CATEGORIES) or min(weights) < 0 or not sum(weights) > 0:
-        raise ConfigError(f"expected three weights, none negative and not all zero, got {weights!r}")
+    if category is not None:
+        check_word("category", category, CATEGORIES)
     if not SHORTEST <= seconds <= LONGEST:
         raise ConfigError(f"expected {SHORTEST:g} to {LONGEST:g} seconds, got {seconds!r}")
-    if split not in ("train", "held_out", "any"):
-        raise ConfigError(f"expected split 'train', 'held_out' or 'any', got {split!r}")
-    if category is None:
-        edges = np.cumsum(weights) / sum(weights)
-        category = CATEGORIES[int(np.searchsorted(edges, generator.random(), side="right"))]
-    for _ in range(_ATTEMPTS):
-        scene = _propose(generator, category, seconds)
-        if scene is not None and (split == "any" or _belongs(scene, split)):
-            return scene
-    raise AssertionError("rejection sampling did not end")
+    chosen = pick_weighted(generator, CATEGORIES, weights) if category is None else category
+    return draw_scene(lambda: _propose(generator, chosen, seconds), split, _split_of)
 
 
-def _belongs(scene: Scene, split: Split) -> bool:
-    if split == "held_out":
-        return is_held_out(scene.claims)
-    return not any(map(has_held_out_triple, scene.shown)) and not is_held_out(scene.claims)
-
-
-def _pick(generator: np.random.Generator, items: Sequence[_Item]) -> _Item:
-    return items[int(generator.integers(len(items)))]
+def _split_of(scene: Scene) -> Split | None:
+    """None where a sound is to be heard, but not told, that training never has."""
+    if is_held_out(scene.claims):
+        return "held_out"
+    return None if any(map(has_held_out_triple, scene.shown)) else "train"
 
 
 def _propose(generator: np.random.Generator, category: str, seconds: float) -> Scene | None:
@@ -111,25 +95,25 @@ def _kinds(generator: np.random.Generator, category: str) -> list[str]:
     if category == "spoken words":
         kinds = ["speech"]
         if generator.random() < SPEECH_ACCOMPANIED:
-            kinds.insert(int(generator.integers(2)), _pick(generator, _SOUNDS))
+            kinds.insert(int(generator.integers(2)), pick(generator, _SOUNDS))
         return kinds
     count = 1 if category == "one sound" else int(generator.integers(2, MOST_EVENTS + 1))
-    return [_pick(generator, _SOUNDS) for _ in range(count)]
+    return [pick(generator, _SOUNDS) for _ in range(count)]
 
 
 def _look(generator: np.random.Generator, name: str) -> EventClaim:
     """The classes of one event, all that can be said of it; no loudness is medium loudness."""
     kind = KINDS[name]
-    loudness = _pick(generator, _LOUDNESSES)
-    num_words = _pick(generator, _NUM_WORDS) if name == "speech" else 0
+    loudness = pick(generator, _LOUDNESSES)
+    num_words = pick(generator, _NUM_WORDS) if name == "speech" else 0
     return EventClaim(
         kind=name,
         count=int(generator.integers(1, kind.most + 1)),
-        pitch=_pick(generator, kind.pitches) if kind.pitches else None,
-        length=_pick(generator, tuple(kind.lengths)) if kind.lengths else None,
+        pitch=pick(generator, kind.pitches) if kind.pitches else None,
+        length=pick(generator, tuple(kind.lengths)) if kind.lengths else None,
         loudness=loudness,
-        pace=_pick(generator, tuple(PACES)) if name == "clicks" else None,
-        words=tuple(_pick(generator, SPOKEN_WORDS) for _ in range(num_words)),
+        pace=pick(generator, tuple(PACES)) if name == "clicks" else None,
+        words=tuple(pick(generator, SPOKEN_WORDS) for _ in range(num_words)),
     )
 
 
@@ -145,7 +129,7 @@ def _event(generator: np.random.Generator, look: EventClaim, begin: float) -> tu
             return event, float(onsets[-1]) + CLICK_SECONDS
         case "speech":
             voices = [name for name, speaker in SPEAKERS.items() if speaker.register == look.pitch]
-            voice, speed = _pick(generator, voices), float(generator.uniform(1 - SPEED_JITTER, 1 + SPEED_JITTER))
+            voice, speed = pick(generator, voices), float(generator.uniform(1 - SPEED_JITTER, 1 + SPEED_JITTER))
             lengths = [len(recording(voice, word)) / speed / SAMPLE_RATE for word in look.words]
             times, end = _placed(generator, lengths, WORD_GAP, begin)
             return SceneEvent(

@@ -1,9 +1,9 @@
 """What a piece of sound contains (:class:`Scene`) and what a sentence asserts about it (:class:`Claims`)."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.language import check_word
 from lumina_audio.world.vocabulary import KINDS, LOUDNESS_WORDS, MOST_WORDS, PACES, SPOKEN_WORDS
 
 CATEGORIES: tuple[str, ...] = ("one sound", "sounds in order", "spoken words")
@@ -34,22 +34,22 @@ class EventClaim:
     words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_word("sound", self.kind, KINDS)
+        check_word("sound", self.kind, KINDS)
         kind = KINDS[self.kind]
         if not 1 <= self.count <= kind.most:
             raise ConfigError(f"expected 1 to {kind.most} in a row of {self.kind!r}, got {self.count}")
         if self.pitch is not None:
-            _check_word(f"pitch of {self.kind!r}", self.pitch, kind.pitches)
+            check_word(f"pitch of {self.kind!r}", self.pitch, kind.pitches)
         if self.length is not None:
-            _check_word(f"length of {self.kind!r}", self.length, kind.lengths)
+            check_word(f"length of {self.kind!r}", self.length, kind.lengths)
         if self.loudness is not None:
-            _check_word("loudness", self.loudness, LOUDNESS_WORDS)
+            check_word("loudness", self.loudness, LOUDNESS_WORDS)
         if (self.pace in PACES) != (self.kind == "clicks"):
             raise ConfigError(f"expected a pace out of {', '.join(PACES)} for clicks alone; got {self}")
         if not (1 <= len(self.words) <= MOST_WORDS if self.kind == "speech" else not self.words):
             raise ConfigError(f"expected one to {MOST_WORDS} words for speech alone; got {self}")
         for word in self.words:
-            _check_word("spoken word", word, SPOKEN_WORDS)
+            check_word("spoken word", word, SPOKEN_WORDS)
 
     @property
     def fact(self) -> str:
@@ -123,9 +123,3 @@ class Scene:
     events: tuple[SceneEvent, ...]
     shown: tuple[EventClaim, ...]
     claims: Claims
-
-
-def _check_word(what: str, word: str, known: Collection[str]) -> None:
-    if word not in known:
-        expected = f"expected a {what} out of {', '.join(known)}" if known else f"there is no {what}"
-        raise ConfigError(f"{expected}; got {word!r}")

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flagdit_core.errors import ConfigError
+from flagdit_core.scenes import Split, prompts_in_turn
 from flagdit_core.world import Prompt, Verdict
 from lumina_audio.sound import Sound
 from lumina_audio.world.captions import describe
-from lumina_audio.world.sampling import Split, sample_scene
+from lumina_audio.world.sampling import sample_scene
 from lumina_audio.world.scene import CATEGORIES
 from lumina_audio.world.verifier import verify
 
@@ -38,16 +38,12 @@ class SoundWorld:
         Raises:
             ConfigError: If count is negative, or a setting of the world cannot be used.
         """
-        if count < 0:
-            raise ConfigError(f"expected a count of 0 or more, got {count}")
-        generator = np.random.default_rng(seed)
-        prompts = []
-        for number in range(count):
-            category = CATEGORIES[number % len(CATEGORIES)]
-            scene = sample_scene(generator, category=category, seconds=self.seconds, split=self.split)
-            prompts.append(Prompt(text=describe(scene, generator), category=category))
-        return prompts
+        return prompts_in_turn(count, CATEGORIES, self._caption, seed=seed)
 
     def verify(self, artifact: Sound, prompt: str) -> Verdict:
         """Compare a sound with what a prompt asserts."""
         return verify(artifact, prompt)
+
+    def _caption(self, generator: np.random.Generator, category: str) -> str:
+        scene = sample_scene(generator, category=category, seconds=self.seconds, split=self.split)
+        return describe(scene, generator)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flagdit_core.errors import ShapeError
-from flagdit_core.world import Check, Verdict
+from flagdit_core.world import MISSING, Check, Verdict
 from lumina_audio.mel import SAMPLE_RATE
 from lumina_audio.sound import Sound
 from lumina_audio.world.parsing import parse
@@ -22,7 +22,6 @@ UNEVEN = 1.5
 """Intervals between clicks that differ by this ratio make a galloping rhythm."""
 SLOW_SECONDS = 0.32
 """Clicks that follow one another more slowly make a slow rhythm."""
-_MISSING = "missing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +106,10 @@ def compare(heard: tuple[HeardEvent, ...], claims: Claims) -> Verdict:
         The checks.
     """
     sizes = [len(event.words) or event.count for event in claims.events]
-    checks = [_check("count", str(sum(sizes)), str(len(heard)))]
+    checks = [Check.of("count", str(sum(sizes)), str(len(heard)))]
     if len(claims.events) > 1:
         expected = [event.kind for event, size in zip(claims.events, sizes, strict=True) for _ in range(size)]
-        checks.append(_check("order", ", ".join(expected), ", ".join(event.kind for event in heard)))
+        checks.append(Check.of("order", ", ".join(expected), ", ".join(event.kind for event in heard)))
     start = 0
     for event, size in zip(claims.events, sizes, strict=True):
         checks += _event_checks(event, heard[start : start + size], size)
@@ -121,25 +120,25 @@ def compare(heard: tuple[HeardEvent, ...], claims: Claims) -> Verdict:
 def _event_checks(claim: EventClaim, heard: tuple[HeardEvent, ...], size: int) -> list[Check]:
     """The checks of one event, against what was heard in its place."""
     strikes = [event.strikes[0] for event in heard]
-    checks = [_check("kind", claim.kind, _one([event.kind for event in heard], size))]
+    checks = [Check.of("kind", claim.kind, _one([event.kind for event in heard], size))]
     if claim.pitch is not None:
-        checks.append(_check("pitch", claim.pitch, _one([strike.pitch for strike in strikes], size)))
+        checks.append(Check.of("pitch", claim.pitch, _one([strike.pitch for strike in strikes], size)))
     if claim.length is not None:
-        checks.append(_check("length", claim.length, _one([strike.length for strike in strikes], size)))
+        checks.append(Check.of("length", claim.length, _one([strike.length for strike in strikes], size)))
     if claim.loudness is not None:
         loudness = [strike.loudness for event in heard for strike in event.strikes]
-        checks.append(_check("loudness", claim.loudness, _one(loudness, 1) if len(heard) == size else _MISSING))
+        checks.append(Check.of("loudness", claim.loudness, _one(loudness, 1) if len(heard) == size else MISSING))
     if claim.pace is not None:
-        checks.append(_check("pace", claim.pace, _one([event.pace for event in heard], size)))
+        checks.append(Check.of("pace", claim.pace, _one([event.pace for event in heard], size)))
     for number, word in enumerate(claim.words):
-        checks.append(_check("word", word, strikes[number].word if number < len(strikes) else _MISSING))
+        checks.append(Check.of("word", word, strikes[number].word if number < len(strikes) else MISSING))
     return checks
 
 
 def _one(found: list[str], size: int) -> str:
     """What all of at least ``size`` strikes have in common, or all that they have."""
     if len(found) < size:
-        return _MISSING
+        return MISSING
     return ", ".join(dict.fromkeys(found))
 
 
@@ -147,7 +146,3 @@ def _alternates(intervals: npt.NDArray[np.float64]) -> bool:
     """Whether short and long intervals take turns."""
     longer = np.diff(intervals) > 0
     return bool((longer[1:] != longer[:-1]).all())
-
-
-def _check(kind: str, expected: str, found: str) -> Check:
-    return Check(kind=kind, expected=expected, found=found, passed=found == expected)

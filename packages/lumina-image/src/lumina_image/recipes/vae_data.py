@@ -9,8 +9,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from flagdit_core.recipes.picture_vae import to_pixels
+from flagdit_core.scenes import Split
 from lumina_image.world.drawing import draw
-from lumina_image.world.sampling import Split, sample_scene
+from lumina_image.world.sampling import sample_scene
 
 EDGE_THRESHOLD = 40
 """The least sum of absolute differences (8-bit, over channels, to the right and lower neighbour) that makes an edge."""

@@ -1,13 +1,13 @@
 """How far can the verifier be trusted? Judge pictures whose truth is known."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from flagdit_core.scenes import PassRates, pick_other
 from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
 from lumina_image.world.captions import describe
 from lumina_image.world.drawing import draw
@@ -39,10 +39,10 @@ def swap_one(claims: Claims, generator: np.random.Generator) -> tuple[str, Claim
         options.extend((kind, number) for kind in _WORDS if getattr(item, kind) is not None)
     kind, number = options[int(generator.integers(len(options)))]
     if kind == "background":
-        return kind, replace(claims, background=_another(generator, BACKGROUNDS, {claims.background}))
+        return kind, replace(claims, background=pick_other(generator, BACKGROUNDS, {claims.background}))
     if kind == "relation":
         relation = claims.relations[number]
-        changed = replace(relation, relation=_another(generator, RELATIONS, {relation.relation}))
+        changed = replace(relation, relation=pick_other(generator, RELATIONS, {relation.relation}))
         return kind, replace(claims, relations=_put(claims.relations, number, changed))
     return kind, replace(claims, objects=_put(claims.objects, number, _swap_word(claims, number, kind, generator)))
 
@@ -65,14 +65,10 @@ def calibrate(
         assertion changed, by what was changed and "all". "extra": pictures with one object more than the caption says.
     """
     generator = np.random.default_rng(seed)
-    passed: dict[str, Counter[str]] = {"right": Counter(), "swapped": Counter(), "extra": Counter()}
-    judged: dict[str, Counter[str]] = {name: Counter() for name in passed}
+    rates = PassRates("right", "swapped", "extra")
 
     def judge(name: str, group: str, picture: npt.NDArray[np.uint8], claims: Claims) -> None:
-        verdict = verify(picture, describe(claims, generator))
-        for key in (group, "all"):
-            judged[name][key] += 1
-            passed[name][key] += verdict.passed
+        rates.add(name, group, verify(picture, describe(claims, generator)).passed)
 
     for number in range(count):
         num_objects = 1 + number % len(CATEGORIES)
@@ -85,14 +81,7 @@ def calibrate(
         if num_objects > 1:
             fewer = _without_last(scene.claims)
             judge("extra", fewer.category, picture, fewer)
-    return {
-        name: {group: passed[name][group] / total for group, total in sorted(judged[name].items())} for name in passed
-    }
-
-
-def _another(generator: np.random.Generator, words: Iterable[str], excluded: Collection[str | None]) -> str:
-    others = [word for word in words if word not in excluded]
-    return others[int(generator.integers(len(others)))]
+    return rates.as_dict()
 
 
 def _put(items: tuple[_Item, ...], number: int, item: _Item) -> tuple[_Item, ...]:
@@ -104,7 +93,7 @@ def _swap_word(claims: Claims, number: int, kind: str, generator: np.random.Gene
     item = claims.objects[number]
     others = [other for i, other in enumerate(claims.objects) if i != number]
     while True:
-        changed = replace(item, **{kind: _another(generator, _WORDS[kind], {getattr(item, kind)})})
+        changed = replace(item, **{kind: pick_other(generator, _WORDS[kind], {getattr(item, kind)})})
         alike = (other.color for other in others if other.shape == changed.shape)
         if not any(changed.color == color or None in (changed.color, color) for color in alike):
             return changed

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flagdit_core.errors import ConfigError
+from flagdit_core.scenes import Split, prompts_in_turn
 from flagdit_core.shapes import Picture
 from flagdit_core.world import Prompt, Verdict
 from lumina_image.world.captions import describe
-from lumina_image.world.sampling import Split, sample_scene
+from lumina_image.world.sampling import sample_scene
 from lumina_image.world.scene import CATEGORIES
 from lumina_image.world.verifier import verify
 
@@ -38,16 +38,14 @@ class PictureWorld:
         Raises:
             ConfigError: If count is negative, or a setting of the world cannot be used.
         """
-        if count < 0:
-            raise ConfigError(f"expected a count of 0 or more, got {count}")
-        generator = np.random.default_rng(seed)
-        prompts = []
-        for number in range(count):
-            num_objects = 1 + number % len(CATEGORIES)
-            scene = sample_scene(generator, num_objects=num_objects, aspect=self.aspect, split=self.split)
-            prompts.append(Prompt(text=describe(scene, generator), category=scene.claims.category))
-        return prompts
+        return prompts_in_turn(count, CATEGORIES, self._caption, seed=seed)
 
     def verify(self, artifact: Picture, prompt: str) -> Verdict:
         """Compare a picture, uint8 RGB (height, width, 3) or a Pillow image, with what a prompt asserts."""
         return verify(artifact, prompt)
+
+    def _caption(self, generator: np.random.Generator, category: str) -> str:
+        scene = sample_scene(
+            generator, num_objects=1 + CATEGORIES.index(category), aspect=self.aspect, split=self.split
+        )
+        return describe(scene, generator)

@@ -2,20 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.scenes import Split, draw_scene, pick, pick_weighted
 from flagdit_core.shapes import Shape
 from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, HELD_OUT_PAIRS, SHAPES, SIZES
 from lumina_image.world.geometry import picture_extent, relation_of
-from lumina_image.world.scene import CATEGORIES, Claims, ObjectClaim, RelationClaim, Scene
+from lumina_image.world.scene import Claims, ObjectClaim, RelationClaim, Scene
 from lumina_image.world.splits import is_held_out
 from lumina_image.world.vocabulary import PLACES
-
-Split = Literal["train", "held_out", "any"]
 
 RADIUS_JITTER = 0.06
 """Radii vary by this fraction either way within their class."""
@@ -32,7 +30,6 @@ OUTER_BAND, MIDDLE_BAND = (0.17, 0.35), (0.46, 0.54)
 TOLD = {"background": 0.9, "color": 0.96, "size": 0.75, "place": 0.9, "relation": 0.92}
 """How often the caption tells each of the facts. A third object's relation is always told."""
 
-_ATTEMPTS = 100_000
 _LAYOUTS_TRIED = 64
 _VISIBLE = {
     ground: [color for color, rgb in COLORS.items() if math.dist(rgb, ground_rgb) >= VISIBLE_DISTANCE]
@@ -68,40 +65,26 @@ def sample_scene(
     """
     if num_objects not in (None, 1, 2, 3):
         raise ConfigError(f"expected num_objects 1, 2, 3 or None, got {num_objects!r}")
-    if len(weights) != len(CATEGORIES) or min(weights) < 0 or not sum(weights) > 0:
-        raise ConfigError(f"expected three weights, none negative and not all zero, got {weights!r}")
     if not 0.25 <= aspect <= 4:
         raise ConfigError(f"expected an aspect (width / height) from 0.25 to 4, got {aspect!r}")
-    if split not in ("train", "held_out", "any"):
-        raise ConfigError(f"expected split 'train', 'held_out' or 'any', got {split!r}")
-    if num_objects is None:
-        edges = np.cumsum(weights) / sum(weights)
-        num_objects = 1 + int(np.searchsorted(edges, generator.random(), side="right"))
-    for _ in range(_ATTEMPTS):
-        scene = _propose(generator, num_objects, aspect)
-        if scene is not None and (split == "any" or _belongs(scene, split)):
-            return scene
-    raise AssertionError("rejection sampling did not end")
+    number = pick_weighted(generator, (1, 2, 3), weights) if num_objects is None else num_objects
+    return draw_scene(lambda: _propose(generator, number, aspect), split, _split_of)
 
 
-def _belongs(scene: Scene, split: Split) -> bool:
-    if split == "held_out":
-        return is_held_out(scene.claims)
-    shows_pair = any((item.color, item.shape) in HELD_OUT_PAIRS for item in scene.objects)
-    return not shows_pair and not is_held_out(scene.claims)
-
-
-def _pick(generator: np.random.Generator, words: Sequence[str]) -> str:
-    return words[int(generator.integers(len(words)))]
+def _split_of(scene: Scene) -> Split | None:
+    """None where an object is to be seen, but not told, that training never shows."""
+    if is_held_out(scene.claims):
+        return "held_out"
+    return None if any((item.color, item.shape) in HELD_OUT_PAIRS for item in scene.objects) else "train"
 
 
 def _propose(generator: np.random.Generator, num_objects: int, aspect: float) -> Scene | None:
     """One attempt; None where looks clash, objects find no room or their relation is unclear."""
-    background = _pick(generator, _GROUNDS)
-    looks = [(_pick(generator, _VISIBLE[background]), _pick(generator, SHAPES)) for _ in range(num_objects)]
+    background = pick(generator, _GROUNDS)
+    looks = [(pick(generator, _VISIBLE[background]), pick(generator, SHAPES)) for _ in range(num_objects)]
     if len(set(looks)) < num_objects:
         return None
-    sizes = [_pick(generator, _SIZE_NAMES) for _ in range(num_objects)]
+    sizes = [pick(generator, _SIZE_NAMES) for _ in range(num_objects)]
     radii = np.array([SIZES[size] for size in sizes]) * generator.uniform(
         1 - RADIUS_JITTER, 1 + RADIUS_JITTER, num_objects
     )
@@ -110,7 +93,7 @@ def _propose(generator: np.random.Generator, num_objects: int, aspect: float) ->
     relations: tuple[RelationClaim, ...] = ()
     told = generator.random
     if num_objects == 1:
-        place = _pick(generator, _PLACE_NAMES)
+        place = pick(generator, _PLACE_NAMES)
         centres = _single_centre(generator, place, radii[0] / extent)[None]
     else:
         layout = _layout(generator, radii, extent)

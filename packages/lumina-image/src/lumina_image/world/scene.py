@@ -1,9 +1,9 @@
 """What a picture contains (:class:`Scene`) and what a sentence asserts about it (:class:`Claims`)."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.language import check_word
 from flagdit_core.shapes import Shape
 from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
 from lumina_image.world.vocabulary import OPPOSITES, PLACES, RELATIONS
@@ -21,13 +21,13 @@ class ObjectClaim:
     place: str | None = None
 
     def __post_init__(self) -> None:
-        _check_word("shape", self.shape, SHAPES)
+        check_word("shape", self.shape, SHAPES)
         if self.color is not None:
-            _check_word("object colour", self.color, COLORS)
+            check_word("object colour", self.color, COLORS)
         if self.size is not None:
-            _check_word("size", self.size, SIZES)
+            check_word("size", self.size, SIZES)
         if self.place is not None:
-            _check_word("place", self.place, PLACES)
+            check_word("place", self.place, PLACES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class RelationClaim:
     reference: int
 
     def __post_init__(self) -> None:
-        _check_word("relation", self.relation, RELATIONS)
+        check_word("relation", self.relation, RELATIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Claims:
         if not 1 <= len(self.objects) <= len(CATEGORIES):
             raise ConfigError(f"expected one to {len(CATEGORIES)} objects, got {len(self.objects)}")
         if self.background is not None:
-            _check_word("background", self.background, BACKGROUNDS)
+            check_word("background", self.background, BACKGROUNDS)
         for claim in self.relations:
             numbers = {claim.subject, claim.reference}
             if len(numbers) != 2 or not numbers <= set(range(len(self.objects))):
@@ -86,8 +86,3 @@ class Scene:
     background: str
     objects: tuple[Shape, ...]
     claims: Claims
-
-
-def _check_word(kind: str, word: str, known: Collection[str]) -> None:
-    if word not in known:
-        raise ConfigError(f"expected a {kind} out of {', '.join(known)}; got {word!r}")

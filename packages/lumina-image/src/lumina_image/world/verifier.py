@@ -4,13 +4,12 @@ from itertools import permutations
 
 from flagdit_core.shapes import Observation, Picture, SeenObject, look
 from flagdit_core.shapes.vocabulary import size_of
-from flagdit_core.world import Check, Verdict
+from flagdit_core.world import MISSING, Check, Verdict
 from lumina_image.world.geometry import picture_extent, place_of, relation_of
 from lumina_image.world.parsing import parse
 from lumina_image.world.scene import Claims
 
 _MOST_MATCHED = 6
-_MISSING = "missing"
 
 
 def verify(picture: Picture, caption: str | Claims) -> Verdict:
@@ -37,9 +36,9 @@ def verify(picture: Picture, caption: str | Claims) -> Verdict:
     """
     claims = parse(caption) if isinstance(caption, str) else caption
     seen = look(picture)
-    checks = [_check("count", str(len(claims.objects)), str(len(seen.objects)))]
+    checks = [Check.of("count", str(len(claims.objects)), str(len(seen.objects)))]
     if claims.background is not None:
-        checks.append(_check("background", claims.background, seen.background))
+        checks.append(Check.of("background", claims.background, seen.background))
     return Verdict(checks=(*checks, *_best_match(claims, seen)))
 
 
@@ -54,22 +53,18 @@ def _best_match(claims: Claims, seen: Observation) -> list[Check]:
 def _object_checks(claims: Claims, match: tuple[SeenObject | None, ...], aspect: float) -> list[Check]:
     checks = []
     for claim, item in zip(claims.objects, match, strict=True):
-        checks.append(_check("shape", claim.shape, item.shape if item else _MISSING))
+        checks.append(Check.of("shape", claim.shape, item.shape if item else MISSING))
         if claim.color is not None:
-            checks.append(_check("color", claim.color, item.color if item else _MISSING))
+            checks.append(Check.of("color", claim.color, item.color if item else MISSING))
         if claim.size is not None:
-            checks.append(_check("size", claim.size, size_of(item.radius) if item else _MISSING))
+            checks.append(Check.of("size", claim.size, size_of(item.radius) if item else MISSING))
         if claim.place is not None:
-            checks.append(_check("place", claim.place, place_of(item.x, item.y) if item else _MISSING))
+            checks.append(Check.of("place", claim.place, place_of(item.x, item.y) if item else MISSING))
     width, height = picture_extent(aspect)
     for relation in claims.relations:
         subject, reference = match[relation.subject], match[relation.reference]
-        found = _MISSING
+        found = MISSING
         if subject and reference:
             found = relation_of((subject.x - reference.x) * width, (subject.y - reference.y) * height)
-        checks.append(_check("relation", relation.relation, found))
+        checks.append(Check.of("relation", relation.relation, found))
     return checks
-
-
-def _check(kind: str, expected: str, found: str) -> Check:
-    return Check(kind=kind, expected=expected, found=found, passed=found == expected)

@@ -1,12 +1,12 @@
 """How far can the verifier be trusted? Judge films whose truth is known."""
 
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from flagdit_core.scenes import PassRates, pick_other
 from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
 from lumina_video.world.captions import describe
 from lumina_video.world.drawing import draw
@@ -35,11 +35,11 @@ def swap_one(claims: Claims, generator: np.random.Generator) -> tuple[str, Claim
         options.append(("background", 0))
     kind, number = options[int(generator.integers(len(options)))]
     if kind == "background":
-        return kind, replace(claims, background=_another(generator, BACKGROUNDS, {claims.background}))
+        return kind, replace(claims, background=pick_other(generator, BACKGROUNDS, {claims.background}))
     item = claims.objects[number]
     words = KEEP_THEIR_SIZE if kind == "motion" and item.size is not None else _WORDS[kind]
     excluded = {getattr(other, kind) for other in claims.objects} if kind == "color" else {getattr(item, kind)}
-    changed = replace(item, **{kind: _another(generator, sorted(words), excluded)})
+    changed = replace(item, **{kind: pick_other(generator, sorted(words), excluded)})
     objects = (*claims.objects[:number], changed, *claims.objects[number + 1 :])
     return kind, replace(claims, objects=objects)
 
@@ -68,23 +68,12 @@ def calibrate(
         assertion changed, by what was changed and "all".
     """
     generator, categories = np.random.default_rng(seed), (*CATEGORIES, TWO_OBJECTS)
-    passed: dict[str, Counter[str]] = {"right": Counter(), "swapped": Counter()}
-    judged: dict[str, Counter[str]] = {name: Counter() for name in passed}
+    rates = PassRates("right", "swapped")
     for number in range(count):
         scene = sample_scene(generator, category=categories[number % len(categories)], split="any")
         film = draw(scene, num_frames, width, height)
         film = distort(film) if distort else film
         kind, wrong = swap_one(scene.claims, generator)
         for name, group, claims in (("right", scene.claims.category, scene.claims), ("swapped", kind, wrong)):
-            verdict = verify(film, describe(claims, generator))
-            for key in (group, "all"):
-                judged[name][key] += 1
-                passed[name][key] += verdict.passed
-    return {
-        name: {group: passed[name][group] / total for group, total in sorted(judged[name].items())} for name in passed
-    }
-
-
-def _another(generator: np.random.Generator, words: Collection[str], excluded: Collection[str | None]) -> str:
-    others = [word for word in words if word not in excluded]
-    return others[int(generator.integers(len(others)))]
+            rates.add(name, group, verify(film, describe(claims, generator)).passed)
+    return rates.as_dict()

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flagdit_core.errors import ConfigError
+from flagdit_core.scenes import Split, prompts_in_turn
 from flagdit_core.world import Prompt, Verdict
 from lumina_video.film import Film, Frames
 from lumina_video.world.captions import describe
-from lumina_video.world.sampling import Split, sample_scene
+from lumina_video.world.sampling import sample_scene
 from lumina_video.world.verifier import verify
 from lumina_video.world.vocabulary import CATEGORIES, TWO_OBJECTS
 
@@ -36,16 +36,12 @@ class FilmWorld:
         Raises:
             ConfigError: If count is negative.
         """
-        if count < 0:
-            raise ConfigError(f"expected a count of 0 or more, got {count}")
-        generator, categories = np.random.default_rng(seed), (*CATEGORIES, TWO_OBJECTS)
-        prompts = []
-        for number in range(count):
-            category = categories[number % len(categories)]
-            scene = sample_scene(generator, category=category, split=self.split)
-            prompts.append(Prompt(text=describe(scene, generator), category=category))
-        return prompts
+        return prompts_in_turn(count, (*CATEGORIES, TWO_OBJECTS), self._caption, seed=seed)
 
     def verify(self, artifact: Film | Frames, prompt: str) -> Verdict:
         """Compare a film with what a prompt asserts."""
         return verify(artifact, prompt)
+
+    def _caption(self, generator: np.random.Generator, category: str) -> str:
+        scene = sample_scene(generator, category=category, split=self.split)
+        return describe(scene, generator)

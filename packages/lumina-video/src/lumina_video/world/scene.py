@@ -1,9 +1,9 @@
 """What happens in a film (:class:`Scene`) and what a sentence asserts about it (:class:`Claims`)."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.language import check_word
 from flagdit_core.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, SIZES
 from lumina_video.world.vocabulary import CATEGORIES, KEEP_THEIR_SIZE, MOTIONS, TWO_OBJECTS
 
@@ -18,12 +18,12 @@ class ObjectClaim:
     size: str | None = None
 
     def __post_init__(self) -> None:
-        _check_word("shape", self.shape, SHAPES)
-        _check_word("motion", self.motion, MOTIONS)
+        check_word("shape", self.shape, SHAPES)
+        check_word("motion", self.motion, MOTIONS)
         if self.color is not None:
-            _check_word("object colour", self.color, COLORS)
+            check_word("object colour", self.color, COLORS)
         if self.size is not None:
-            _check_word("size", self.size, SIZES)
+            check_word("size", self.size, SIZES)
             if self.motion not in KEEP_THEIR_SIZE:
                 raise ConfigError(f"an object that {self.motion} has no size of its own, got {self.size!r}")
 
@@ -42,7 +42,7 @@ class Claims:
         if len(colors) == 2 and (None in colors or colors[0] == colors[1]):
             raise ConfigError("two objects need different colours, by which they are told apart")
         if self.background is not None:
-            _check_word("background", self.background, BACKGROUNDS)
+            check_word("background", self.background, BACKGROUNDS)
 
     @property
     def category(self) -> str:
@@ -86,8 +86,3 @@ class Scene:
     background: str
     actors: tuple[Actor, ...]
     claims: Claims
-
-
-def _check_word(kind: str, word: str, known: Collection[str]) -> None:
-    if word not in known:
-        raise ConfigError(f"expected a {kind} out of {', '.join(known)}; got {word!r}")

@@ -5,7 +5,7 @@ import numpy as np
 from flagdit_core.errors import ShapeError
 from flagdit_core.shapes import Observation, look
 from flagdit_core.shapes.vocabulary import size_of
-from flagdit_core.world import Check, Verdict
+from flagdit_core.world import MISSING, Check, Verdict
 from lumina_video.film import Film, Frames
 from lumina_video.world.parsing import parse
 from lumina_video.world.scene import Claims, ObjectClaim
@@ -18,8 +18,6 @@ AGREEMENT = 0.7
 
 LEAST_FRAMES = 7
 """In shorter films a star turns by half its symmetry from frame to frame, and its direction cannot be told."""
-
-_MISSING = "missing"
 
 
 def verify(film: Film | Frames, caption: str | Claims) -> Verdict:
@@ -49,7 +47,7 @@ def verify(film: Film | Frames, caption: str | Claims) -> Verdict:
     seen = [look(frame, angle_step=ANGLE_STEP) for frame in frames]
     checks = [_count(claims, seen)]
     if claims.background is not None:
-        checks.append(_check("background", claims.background, _majority([frame.background for frame in seen])))
+        checks.append(Check.of("background", claims.background, _majority([frame.background for frame in seen])))
     for claim in claims.objects:
         checks += _object_checks(claim, follow(seen, claim.color if len(claims.objects) > 1 else None))
     return Verdict(checks=tuple(checks))
@@ -63,26 +61,22 @@ def _count(claims: Claims, seen: list[Observation]) -> Check:
     expected = len(claims.objects)
     agreed = counts.count(expected) >= AGREEMENT * len(counts)
     others = [count for count in counts if count != expected] or [expected]
-    return _check("count", str(expected), str(expected if agreed else max(set(others), key=others.count)))
+    return Check.of("count", str(expected), str(expected if agreed else max(set(others), key=others.count)))
 
 
 def _object_checks(claim: ObjectClaim, track: Track) -> list[Check]:
     """The claims of one object."""
     clear = track.clearest if track.seen else []
-    checks = [_check("shape", claim.shape, _majority([item.shape for item in clear]))]
+    checks = [Check.of("shape", claim.shape, _majority([item.shape for item in clear]))]
     if claim.color is not None:
-        checks.append(_check("color", claim.color, _majority([item.color for item in clear])))
+        checks.append(Check.of("color", claim.color, _majority([item.color for item in clear])))
     if claim.size is not None:
         radius = float(np.median([item.radius for item in clear])) if clear else 0.0
-        checks.append(_check("size", claim.size, size_of(radius) if radius else _MISSING))
-    checks.append(_check("motion", claim.motion, motion_of(track)))
+        checks.append(Check.of("size", claim.size, size_of(radius) if radius else MISSING))
+    checks.append(Check.of("motion", claim.motion, motion_of(track)))
     return checks
 
 
 def _majority(words: list[str]) -> str:
     """The word that occurs most, or "missing" without any."""
-    return max(dict.fromkeys(words), key=words.count) if words else _MISSING
-
-
-def _check(kind: str, expected: str, found: str) -> Check:
-    return Check(kind=kind, expected=expected, found=found, passed=found == expected)
+    return max(dict.fromkeys(words), key=words.count) if words else MISSING
