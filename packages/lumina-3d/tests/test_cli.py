@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from flagdit_core.cli import main
-from lumina_3d import load_views
+from lumina_3d import consistency, load_views
 
 PROMPT = "a medium blue cone on a large red cube"
 
@@ -61,7 +61,7 @@ def test_stl_says_what_it_loses(saved: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_every_file_beside_the_object(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Views, points and turntable are what they say, and each carries the prompt, the seed and the model's hash."""
+    """Views, points and turntable are what they say and carry prompt, seed and hash; the cameras look at the same mesh."""
     names = ("views", "points.ply", "turn.png")
     options = zip(("--views-folder", "--points", "--turntable"), names, strict=True)
     words = [word for option, name in options for word in (option, str(tmp_path / name))]
@@ -72,11 +72,12 @@ def test_every_file_beside_the_object(saved: Path, tmp_path: Path, capsys: pytes
     with Image.open(tmp_path / "turn.png") as picture:
         assert picture.width == 4 * (256 + 4) + 4
     told = _told(tmp_path / "a.glb", capsys)
-    for path in (tmp_path / "points.ply", tmp_path / "turn.png"):
+    for path in (tmp_path / "points.ply", tmp_path / "turn.png", tmp_path / "views" / "transforms.json"):
         assert _told(path, capsys) == told
-    agreement = told.pop("view_agreement")  # the views were written before there was a mesh to agree with
-    assert _told(tmp_path / "views" / "transforms.json", capsys) == told and agreement is not None
     assert {"prompt", "seed", "model", "model_sha256"} <= told.keys()
+    mesh = trimesh.load(tmp_path / "a.glb", force="mesh")
+    agreement = consistency(load_views(tmp_path / "views"), mesh).mean_silhouette_iou
+    assert agreement == pytest.approx(told["view_agreement"], abs=0.01)
 
 
 def test_several_objects(saved: Path, tmp_path: Path) -> None:

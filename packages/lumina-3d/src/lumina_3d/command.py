@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.output import check_new_folder, check_output
 from flagdit_core.pipeline.request import Generated, GenerationRequest
+from flagdit_core.report import Report
 from lumina_3d import turntable
 from lumina_3d.artifacts import check_mesh_file
 from lumina_3d.pipeline import ObjectPipeline
@@ -16,7 +17,9 @@ from lumina_3d.reconstruction import LEAST_VIEWS, RESOLUTIONS, reconstruct
 from lumina_3d.reprojection import LEAST_AGREEMENT, consistency
 from lumina_3d.transforms import save_views
 from lumina_3d.views import EmptyForegroundError, Object3D, Views
-from lumina_3d.world import ObjectWorld
+
+if TYPE_CHECKING:
+    from lumina_3d.world import ObjectWorld
 
 
 def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
@@ -55,17 +58,17 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
             output.report.deviation(
                 f"{path}: STL files hold neither colours nor settings; .glb, .obj and .ply files do"
             )
-    if "views-folder" in options:  # first, so that they are kept even if there is no object in them
-        views = Generated.of(output.views, output.report)
-        save_views(output.views[0], options["views-folder"], {**views.metadata[0], **request.source})
-    generated = Generated.of([_object(views, resolution, request) for views in output.views], output.report)
-    if request.paths:
-        generated = _with_agreement(generated)
-        _write_extras(generated.artifacts[0], options, {**generated.metadata[0], **request.source})
+    if not request.paths:
+        return Generated.of([_object_or_views(views, resolution) for views in output.views], output.report)
+    try:
+        generated = _with_agreement(Generated.of(output.objects(mesh_resolution=resolution), output.report))
+    except EmptyForegroundError as error:
+        raise _keep_views(error, request, output.report) from error
+    _write_extras(generated.artifacts[0], options, {**generated.metadata[0], **request.source})
     return generated
 
 
-def world(size: tuple[int, int] | None) -> ObjectWorld:
+def world(size: tuple[int, int] | None) -> "ObjectWorld":
     """The object world.
 
     Args:
@@ -74,19 +77,26 @@ def world(size: tuple[int, int] | None) -> ObjectWorld:
     Returns:
         The world.
     """
+    from lumina_3d.world import ObjectWorld  # of no use but to evaluate, and slow to import
+
     return ObjectWorld()
 
 
-def _object(views: Views, resolution: int, request: GenerationRequest) -> Object3D | Views:
-    """The object in views, or, where none has to be written, the views if there is none."""
+def _object_or_views(views: Views, resolution: int) -> Object3D | Views:
+    """The object in views, or the views if there is none in them."""
     try:
         return reconstruct(views, resolution=resolution)
-    except EmptyForegroundError as error:
-        if not request.paths:
-            return views
-        folder = request.options.get("views-folder")
-        kept = "--views-folder FOLDER keeps the views" if folder is None else f"the views are in {folder}"
-        raise EmptyForegroundError(f"{error}; {kept}", views) from error
+    except EmptyForegroundError:
+        return views
+
+
+def _keep_views(error: EmptyForegroundError, request: GenerationRequest, report: Report) -> EmptyForegroundError:
+    """The error that says where the views are that show no object."""
+    folder = request.options.get("views-folder")
+    if folder is None:
+        return EmptyForegroundError(f"{error}; --views-folder FOLDER keeps the views", error.views)
+    save_views(error.views, folder, {**Generated.of([error.views], report).metadata[0], **request.source})
+    return EmptyForegroundError(f"{error}; the views are in {folder}", error.views)
 
 
 def _with_agreement(generated: Generated) -> Generated:
@@ -105,6 +115,8 @@ def _with_agreement(generated: Generated) -> Generated:
 
 def _write_extras(item: Object3D, options: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
     """The other files that were asked for."""
+    if "views-folder" in options:
+        save_views(item.views, options["views-folder"], metadata)
     if "points" in options:
         save_points(item, options["points"], metadata)
     if "turntable" in options:
