@@ -11,6 +11,7 @@ import soundfile
 from PIL import Image
 
 from flagdit_core.cli import main
+from flagdit_core.metadata import fingerprints
 from lumina_audio import Sound, read_sound, save_sound
 from lumina_audio.artifacts import read_metadata
 from lumina_audio.conditioning import CROSSFADE
@@ -72,6 +73,8 @@ def test_spectrogram(saved: Path, tmp_path: Path) -> None:
     assert _infer(tmp_path / "a.wav", saved, "--spectrogram", str(tmp_path / "a.png")) == 0
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.format == "PNG" and picture.width > 240 and len(picture.getcolors(1 << 20)) > 100
+    told = read_metadata(tmp_path / "a.wav")
+    assert told["given_files"] == {} and told == read_metadata(tmp_path / "a.png")
 
 
 def test_going_on_and_changing_a_span(saved: Path, tmp_path: Path) -> None:
@@ -84,6 +87,7 @@ def test_going_on_and_changing_a_span(saved: Path, tmp_path: Path) -> None:
     assert longer.shape == (1, 6400) and changed.shape == before.shape
     kept = 4000 - round(CROSSFADE * 16_000)
     assert np.array_equal(longer[:, :kept], before[:, :kept])
+    assert read_metadata(tmp_path / "longer.wav")["given_files"] == fingerprints({"audio": given})
     differs = np.flatnonzero(changed[0] != before[0])
     assert 1600 <= differs.min() and differs.max() < 2400 and len(differs) > 700
 
@@ -98,7 +102,10 @@ def test_going_on_and_changing_a_span(saved: Path, tmp_path: Path) -> None:
         ("wav", ["--seconds", "1e9"], "out of memory: 1 sound of 1e+09 s"),
         ("wav", ["--seconds", "long"], "--seconds must be a number, got 'long'"),
         ("mp3", ["--sample-rate", "12345"], "MP3 files hold sample rates of 8000"),
-        ("wav", ["--sample-rate", "0"], "got 0 Hz"),
+        ("wav", ["--sample-rate", "0"], "WAV files hold sample rates of 1000 to 384000 Hz, got 0 Hz"),
+        ("wav", ["--sample-rate", "2147483647"], "got 2147483647 Hz"),
+        ("ogg", ["--sample-rate", "300000"], "got 300000 Hz; use .wav"),
+        ("wav", ["--negative", "\udcff bell"], "expected a text in UTF-8"),
         ("flac", ["--sample-rate", "-8000"], "got -8000 Hz"),
         ("wav", ["--size", "64x64"], "sounds have no --size; --seconds says"),
         ("wav", ["--audio", "missing.wav"], "there is no file missing.wav"),

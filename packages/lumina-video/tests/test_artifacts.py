@@ -162,6 +162,26 @@ def test_damaged_films_are_named(ending: str, tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_gif_damaged_in_its_middle_is_named(tmp_path: Path) -> None:
+    """FFmpeg makes do with what it finds; its blocks tell. Bytes after the end are of no account."""
+    path = tmp_path / "a.gif"
+    save_film(Film(frames=_frames(12), fps=8.0), path, {})
+    data = path.read_bytes()
+    path.write_bytes(data + b"\0made by hand")
+    assert len(read_film(path).frames) == 12
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes(value ^ 0x5A for value in data[middle : middle + 400]) + data[middle + 400 :])
+    with pytest.raises(CodecError, match=r"a\.gif is damaged: it breaks off"):
+        read_film(path)
+
+
+def test_a_name_with_a_colon_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg would look for a protocol of that name."""
+    monkeypatch.chdir(tmp_path)
+    save_film(Film(frames=_frames(2), fps=8.0), "film:1.mp4", {})
+    assert len(read_film("film:1.mp4").frames) == 2
+
+
 def test_sound_is_no_film(tmp_path: Path) -> None:
     """A file that FFmpeg opens but that has no pictures is refused."""
     with av.open(str(tmp_path / "a.mp4"), "w") as container:

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from flagdit_core.cli import main
-from flagdit_core.film_files import read_film_metadata
+from flagdit_core.metadata import fingerprints
 from lumina_video import Film, read_film, save_film
+from lumina_video.artifacts import read_metadata
 
 PROMPT = "a red circle moves up"
 
@@ -37,7 +38,7 @@ def test_infer_writes_the_film(ending: str, saved: Path, tmp_path: Path) -> None
     film = read_film(path)
     first = film.to_numpy()
     assert (first.shape, film.fps) == ((5, 32, 64, 3), 10.0)
-    told = read_film_metadata(path)
+    told = read_metadata(path)
     again = [told["prompt"], "-o", str(path), "--model", told["model"], "--size", f"{told['width']}x{told['height']}",
              "--frames", str(told["num_frames"]), "--fps", str(told["fps"]), "--seed", str(told["seed"]),
              "--steps", str(told["num_inference_steps"])]  # fmt: skip
@@ -51,6 +52,18 @@ def test_defaults_and_seconds(saved: Path, tmp_path: Path) -> None:
     assert _infer(tmp_path / "b.gif", saved, "--seconds", "0.3", "--fps", "20") == 0
     made = [read_film(tmp_path / name) for name in ("a.gif", "b.gif")]
     assert [(len(film.frames), film.fps) for film in made] == [(6, 8.0), (6, 20.0)]
+
+
+def test_a_sheet_tells_its_settings(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`lumina info` reads from the sheet what the films beside it were made with."""
+    words = ["--count", "2", "--contact-sheet", str(tmp_path / "sheet.png")]
+    assert _infer(tmp_path / "a.gif", saved, *words) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "sheet.png")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["prompts"], told["seeds"], told["indices"]) == ([PROMPT] * 2, [3, 3], [0, 1])
+    assert told == read_metadata(tmp_path / "sheet.png")
+    assert told["model_sha256"] == read_metadata(tmp_path / "a-1.gif")["model_sha256"]
 
 
 def test_several_films_and_a_contact_sheet(saved: Path, tmp_path: Path) -> None:
@@ -82,7 +95,35 @@ def test_extension_joins(words: tuple[str, ...], given: int, saved: Path, tmp_pa
     assert (len(film.frames), film.fps) == (5 + 6 - given, 10.0)
     old, new = read_film(before).to_numpy().astype(int), film.to_numpy()
     assert np.abs(new[:5] - old).mean() < 2
-    assert read_film_metadata(tmp_path / "a.gif")["given_frames"] == {"first": given, "last": 0}
+    assert read_metadata(tmp_path / "a.gif")["given_frames"] == {"first": given, "last": 0}
+
+
+def test_a_short_film_is_extended_by_what_it_has(saved: Path, tmp_path: Path) -> None:
+    """One frame is enough to go on from."""
+    before = _film(tmp_path / "before.gif", 1)
+    assert _infer(tmp_path / "a.gif", saved, "--extend", str(before)) == 0
+    assert len(read_film(tmp_path / "a.gif").frames) == 6
+
+
+def test_sound_is_left_out_with_a_note(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sound of a film that is gone on from is not lost silently, and its loss is an error under --strict."""
+    before = tmp_path / "before.mp4"
+    with av.open(str(before), "w") as container:
+        pictures, sound = container.add_stream("libx264", rate=8), container.add_stream("aac", rate=16000)
+        pictures.pix_fmt, pictures.width, pictures.height = "yuv420p", 48, 32
+        for _ in range(4):
+            frame = np.zeros((32, 48, 3), dtype=np.uint8)
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), dtype=np.float32), format="fltp", layout="mono")
+        samples.sample_rate = 16000
+        container.mux(sound.encode(samples))
+        for stream in (pictures, sound):
+            container.mux(stream.encode())
+    assert _infer(tmp_path / "a.mp4", saved, "--extend", str(before)) == 0
+    assert "before.mp4 has sound, which is left out" in capsys.readouterr().err
+    assert read_metadata(tmp_path / "a.mp4")["deviations"] == [f"{before} has sound, which is left out"]
+    assert _infer(tmp_path / "b.mp4", saved, "--extend", str(before), "--strict") == 2
+    assert not (tmp_path / "b.mp4").exists()
 
 
 def test_a_film_can_be_extended_in_place(saved: Path, tmp_path: Path) -> None:
@@ -106,8 +147,11 @@ def test_pictures_and_transitions_reach_the_model(saved: Path, tmp_path: Path) -
         assert _infer(tmp_path / f"{name}.gif", saved, *words) == 0
         films[name] = read_film(tmp_path / f"{name}.gif").to_numpy().tobytes()
     assert len(set(films.values())) == 4
-    assert read_film_metadata(tmp_path / "both.gif")["given_frames"] == {"first": 1, "last": 1}
-    assert read_film_metadata(tmp_path / "next.gif")["next_prompt"] == "a blue square turns clockwise"
+    told = read_metadata(tmp_path / "both.gif")
+    assert told["given_frames"] == {"first": 1, "last": 1}
+    assert told["given_files"] == fingerprints(dict.fromkeys(("first-frame", "last-frame"), tmp_path / "p.png"))
+    assert read_metadata(tmp_path / "free.gif")["given_files"] == {}
+    assert read_metadata(tmp_path / "next.gif")["next_prompt"] == "a blue square turns clockwise"
 
 
 @pytest.mark.parametrize(
@@ -117,13 +161,15 @@ def test_pictures_and_transitions_reach_the_model(saved: Path, tmp_path: Path) -
         (["--frames", "1000000000000"], "out of memory: 1 film of 1000000000000 frames"),
         (["--seconds", "-1"], "--seconds must be a number above 0, got -1"),
         (["--seconds", "nan"], "--seconds must be a number above 0, got nan"),
+        (["--seconds", "1e300"], "at most 2147483648 frames, got --seconds 1e+300 at 8 fps"),
         (["--seconds", "inf"], "--seconds must be a number above 0, got inf"),
         (["--frames", "5", "--seconds", "1"], "--frames and --seconds say the same thing"),
         (["--fps", "0"], "0.01 to 240 fps, got 0"),
         (["--fps", "nan"], "0.01 to 240 fps, got nan"),
         (["--fps", "1000"], "0.01 to 240 fps, got 1000"),
         (["--size", "50x32"], "width must be a multiple of 16, got 50; the nearest are 48 and 64"),
-        (["--size", "51x32"], "files need even sides, got 51x32; use .gif"),
+        (["--size", "51x32"], "width must be a multiple of 16, got 51; the nearest are 48 and 64"),
+        (["--size", "32000x32"], ".mp4 files hold at most 16384 pixels a side, got 32000x32"),
         (["--first-frame", "none.png"], "there is no file none.png"),
         (["--first-frame", "TEXT"], "cannot be read as a picture"),
         (["--last-frame", "TEXT"], "cannot be read as a picture"),
@@ -135,6 +181,8 @@ def test_pictures_and_transitions_reach_the_model(saved: Path, tmp_path: Path) -
         (["--extend", "FILM", "--first-frame", "PICTURE"], "give image or video"),
         (["--overlap", "2"], "give video too"),
         (["--next-prompt", ""], "needs a next_prompt"),
+        (["--next-prompt", "\udcff circle"], "expected a text in UTF-8"),
+        (["--negative", "\udcff circle"], "expected a text in UTF-8"),
         (["--contact-sheet", "sheet.jpg"], "--contact-sheet must end in .png, got sheet.jpg"),
         (["--contact-sheet", "no/sheet.png"], "there is no folder no"),
         (["--framez", "5"], "unknown option --framez (.mp4 files also take --frames"),

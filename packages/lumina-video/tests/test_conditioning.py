@@ -64,7 +64,7 @@ def test_nothing_given(frame_codec: FrameCodec) -> None:
 @pytest.mark.parametrize(("first", "last"), [(6, 0), (7, 0), (0, 6), (5, 1), (4, 4)])
 def test_some_frame_must_be_left(first: int, last: int, frame_codec: FrameCodec) -> None:
     """What is given may not fill the film, or overlap."""
-    with pytest.raises(ConfigError, match="of a film of 6, which leaves none to make"):
+    with pytest.raises(ConfigError, match="of 6 frames are given, which leaves none to make"):
         known_frames(frame_codec, (4, 6, 4, 6), SIZE, first=_pictures(first), last=_pictures(last), device=CPU)
 
 
@@ -108,8 +108,8 @@ def test_the_end_of_a_film() -> None:
 
 def test_usual_overlap(frame_codec: FrameCodec, causal_codec: CausalCodec) -> None:
     """Four frames, or the next number that the codec can encode."""
-    assert usual_overlap(frame_codec) == 4
-    assert usual_overlap(causal_codec) == 5
+    assert [usual_overlap(frame_codec, count) for count in (1, 3, 4, 90)] == [1, 3, 4, 4]
+    assert [usual_overlap(causal_codec, count) for count in (1, 4, 5, 90)] == [1, 1, 5, 5]
     assert causal_codec.latent_frames(5) == 2
 
 

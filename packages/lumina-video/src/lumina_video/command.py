@@ -3,19 +3,24 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.film_files import check_film_file
 from flagdit_core.metadata import fingerprints
 from flagdit_core.output import check_output
 from flagdit_core.picture_files import read_picture
+from flagdit_core.pipeline.arguments import check_frame_size
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from lumina_video.contact_sheet import save_contact_sheet
 from lumina_video.film import join
 from lumina_video.pipeline import VideoPipeline
-from lumina_video.reading import read_film
-from lumina_video.world import FilmWorld
+from lumina_video.reading import has_sound, read_film
+
+if TYPE_CHECKING:
+    from lumina_video.world import FilmWorld
+
+_MOST_FRAMES = 2**31
 
 
 def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
@@ -35,6 +40,8 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
     options, (width, height) = request.options, request.size or (None, None)
     extended = read_film(options["extend"]) if "extend" in options else None
     fps = options.get("fps", pipeline.components.defaults.get("fps") if extended is None else extended.fps)
+    if request.size is not None:
+        check_frame_size(pipeline.components, height=height, width=width)
     for path in request.paths:
         check_film_file(path, width=width or 2, height=height or 2, fps=1.0 if fps is None else fps)
     sheet = _check_sheet(options.get("contact-sheet"))
@@ -61,6 +68,8 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
     output.report.record(given_files=fingerprints(given))
     films = output.films
     if extended is not None:
+        if has_sound(given["extend"]):
+            output.report.deviation(f"{given['extend']} has sound, which is left out")
         overlap = output.report.settings["given_frames"]["first"]
         films = [join(extended, film, overlap=overlap) for film in films]
     if sheet is not None:
@@ -68,7 +77,7 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
     return Generated.of(films, output.report)
 
 
-def world(size: tuple[int, int] | None) -> FilmWorld:
+def world(size: tuple[int, int] | None) -> "FilmWorld":
     """The film world.
 
     Args:
@@ -77,6 +86,8 @@ def world(size: tuple[int, int] | None) -> FilmWorld:
     Returns:
         The world.
     """
+    from lumina_video.world import FilmWorld  # of no use but to evaluate, and slow to import
+
     return FilmWorld()
 
 
@@ -91,6 +102,8 @@ def _num_frames(options: Mapping[str, Any], fps: float | None) -> int | None:
         raise ConfigError(f"--seconds must be a number above 0, got {seconds:g}")
     if fps is None:
         raise ConfigError("this model has no rate of its own; give --fps with --seconds")
+    if seconds * fps > _MOST_FRAMES:
+        raise ConfigError(f"a film has at most {_MOST_FRAMES} frames, got --seconds {seconds:g} at {fps:g} fps")
     return max(1, round(seconds * fps))
 
 

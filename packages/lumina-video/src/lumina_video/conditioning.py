@@ -57,7 +57,7 @@ def known_frames(
     missing = shape[1] - beginning.shape[1] - ending.shape[1]
     if missing < 1:
         raise ConfigError(
-            f"{len(first) + len(last)} frames are given of a film of {codec.num_frames(shape[1])}, "
+            f"{len(first) + len(last)} of {codec.num_frames(shape[1])} frames are given, "
             "which leaves none to make: make it longer"
         )
     values = torch.cat([beginning, torch.zeros(shape[0], missing, *shape[2:]), ending], dim=1)
@@ -66,17 +66,18 @@ def known_frames(
     return Known(values=values, mask=mask)
 
 
-def usual_overlap(codec: FilmCodec) -> int:
+def usual_overlap(codec: FilmCodec, num_frames: int) -> int:
     """How many frames of a film it is gone on from.
 
     Args:
         codec: Says how many frames it can encode.
+        num_frames: That the film has.
 
     Returns:
-        The least number from 4 on that it can: 4, or 5 with a causal codec of stride 4.
+        The least number from 4 on that it can: 4, or 5 with a causal codec of stride 4; of shorter films, the largest.
     """
     stride = codec.stride[0]
-    return 1 + -(-3 // stride) * stride
+    return 1 + min(-(-3 // stride), (num_frames - 1) // stride) * stride
 
 
 def as_frame(image: Image.Image, size: FrameSize) -> Picture:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, check_memory, memory_errors
-from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_whole
+from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_text, check_whole
 from flagdit_core.report import Report
 from lumina_video.codec import FilmCodec, load_codec
 from lumina_video.conditioning import as_frame, known_frames, last_frames, usual_overlap
@@ -120,7 +120,7 @@ class VideoPipeline(Pipeline):
             image: Picture that the films begin with; scaled to cover the frame, and cut.
             last_image: Picture that they end with.
             video: Film to go on from: its last frames are the first of the new ones.
-            overlap: How many frames of ``video``; None is 4, or 5 with a causal codec.
+            overlap: How many frames of ``video``; None is 4, or 5 with a causal codec, or what a shorter one has.
             height: Pixels, a multiple of the codec's stride times the patch size; None is as ``video``, if there is
                 one.
             width: Pixels, likewise.
@@ -236,7 +236,7 @@ def _frames_before(codec: FilmCodec, video: Film | None, overlap: int | None, *,
         return []
     if has_image:
         raise ConfigError("a film can begin with a picture or go on from another film; give image or video")
-    return last_frames(video, usual_overlap(codec) if overlap is None else overlap)
+    return last_frames(video, usual_overlap(codec, len(video.frames)) if overlap is None else overlap)
 
 
 def _transition(next_prompt: str | None, latent_frames: int) -> list[Region]:
@@ -248,4 +248,5 @@ def _transition(next_prompt: str | None, latent_frames: int) -> list[Region]:
             "a transition needs a next_prompt that says something and 2 latent frames or more, "
             f"got {next_prompt!r} and {latent_frames}"
         )
+    check_text(next_prompt)
     return [Region(prompt=next_prompt, weight=torch.linspace(0, 1, latent_frames)[None, :, None, None])]

@@ -1,5 +1,6 @@
 """Films in files, decoded as they are gone through."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from lumina_video.film import Film, Picture
 
 _WHOLE = 0.9
 """A film that lasts less than this share of what its file says is damaged."""
+_GIF_EXTENSION, _GIF_IMAGE, _GIF_TRAILER = b"!,;"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ def read_film(path: Path | str) -> Film:
         count, last = count + 1, max(last, time)
     if not count:
         raise CodecError(f"{path} holds no film")
-    if is_gif and not _has_trailer(path):
+    if is_gif and count < _gif_images(path):
         raise CodecError(f"{path} is damaged: it breaks off after {count} frames")
     if (lasts := last + 1 / fps) < _WHOLE * promised:
         raise CodecError(f"{path} is damaged: it ends after {lasts:.1f} of {promised:.1f} seconds")
@@ -65,7 +67,7 @@ def read_film(path: Path | str) -> Film:
 def _facts(path: Path) -> tuple[float, float, bool]:
     """Frames a second, seconds that the file says that it lasts (0 where it does not), and whether it is a GIF."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(_local(path)) as container:
             stream = container.streams.video[0]
             rate, is_gif = stream.average_rate or stream.guessed_rate, container.format.name == "gif"
             if stream.duration is not None and stream.time_base is not None:
@@ -80,17 +82,53 @@ def _facts(path: Path) -> tuple[float, float, bool]:
     return float(rate), promised, is_gif
 
 
-def _has_trailer(path: Path) -> bool:
-    """Whether the last byte of a GIF is there, which FFmpeg does not ask for."""
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read() == b";"
+def has_sound(path: Path | str) -> bool:
+    """Whether a film file has a sound track.
+
+    Args:
+        path: A film that :func:`read_film` reads.
+
+    Returns:
+        Whether there is sound in it, which this package leaves out.
+    """
+    with av.open(_local(path)) as container:
+        return bool(container.streams.audio)
+
+
+def _gif_images(path: Path) -> float:
+    """How many pictures the blocks of a GIF hold; endless where they do not lead to its last one."""
+    data, count = path.read_bytes(), 0
+    place = 13 + _colors_size(data[10])
+    try:
+        while data[place] != _GIF_TRAILER:
+            if data[place] == _GIF_IMAGE:
+                count, place = count + 1, place + 11 + _colors_size(data[place + 9])
+            elif data[place] == _GIF_EXTENSION:
+                place += 2
+            else:
+                return math.inf
+            while data[place]:
+                place += 1 + data[place]
+            place += 1
+    except IndexError:
+        return math.inf
+    return count
+
+
+def _colors_size(flags: int) -> int:
+    """Bytes of the colour table that a GIF's flags announce."""
+    return 6 << (flags & 7) if flags & 0x80 else 0
+
+
+def _local(path: Path | str) -> str:
+    """A path as FFmpeg takes it, which would take a relative one with a colon for an address."""
+    return str(Path(path).absolute())
 
 
 def _decode(path: Path) -> Iterator[tuple[float, Picture]]:
     """Each frame and its time in seconds from the first, RGB and upright."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(_local(path)) as container:
             begin = None
             for frame in container.decode(container.streams.video[0]):
                 time = frame.time or 0.0

@@ -68,6 +68,8 @@ def check_prompts(
     """
     prompts = _checked_prompts(prompt)
     negatives = _for_each(negative_prompt, len(prompts), "negative_prompt")
+    for text in filter(None, negatives):
+        check_text(text)
     if negative_prompt is not None and not guided:
         raise ConfigError("negative_prompt does nothing at guidance_scale=1; raise the scale or leave it out")
     if from_latents and seed is not None:
@@ -169,6 +171,19 @@ def check_multiple(name: str, value: int | None, multiple: int, *, unit: str = "
     return value
 
 
+def check_text(text: str) -> None:
+    """Refuse what no tokenizer takes: Python's stand-ins for bytes of another encoding than UTF-8.
+
+    Args:
+        text: To check.
+
+    Raises:
+        ConfigError: It holds one.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ConfigError(f"expected a text in UTF-8, got {text!r}")
+
+
 def check_whole(name: str, value: int, least: int) -> None:
     """Refuse what is not a whole number of at least so many.
 
@@ -192,6 +207,7 @@ def _checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     for text in prompts:
         if not isinstance(text, str) or not text.strip():
             raise ConfigError(f"expected a prompt that says what to make, got {text!r}")
+        check_text(text)
     return prompts
 
 
