@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from lumina_video import read_film
@@ -55,6 +56,17 @@ def test_extend_a_film() -> None:
     assert Image.open("films.png").width > 14 * 64
 
 
+def test_object_from_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """The object is what the sentence says; all its files are there; the other one has the volume of its original."""
+    run("object_from_a_sentence.py")
+    assert "views True, mesh True" in capsys.readouterr().out
+    names = {"cone.glb", "points.ply", "turntable.gif", "views", "capsule", "capsule.obj"}
+    assert {path.name for path in Path.cwd().iterdir()} == names
+    assert trimesh.load("cone.glb", force="mesh").is_watertight
+    capsule = trimesh.creation.capsule(height=0.5, radius=0.25)  # 1 metre long, as files of objects are
+    assert trimesh.load("capsule.obj").volume == pytest.approx(capsule.volume, rel=0.1)
+
+
 @pytest.mark.slow
 def test_train_a_network(capsys: pytest.CaptureFixture[str]) -> None:
     """The little network learns which label has which frequency."""
@@ -82,6 +94,7 @@ def test_all_examples_are_listed() -> None:
         "sizes_and_seeds.py",
         "edit_by_inversion.py",
         "extend_a_film.py",
+        "object_from_a_sentence.py",
         "train_a_network.py",
         "own_recipe.py",
         "fifth_modality.py",

@@ -61,7 +61,7 @@ def test_stl_says_what_it_loses(saved: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_every_file_beside_the_object(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Views, points and turntable are what they say and carry prompt, seed and hash; the cameras look at the same mesh."""
+    """Views, points and turntable are what they say, with prompt, seed and hash; the cameras look at the same mesh."""
     names = ("views", "points.ply", "turn.png")
     options = zip(("--views-folder", "--points", "--turntable"), names, strict=True)
     words = [word for option, name in options for word in (option, str(tmp_path / name))]
