@@ -166,11 +166,12 @@ def test_a_gif_damaged_in_its_middle_is_named(tmp_path: Path) -> None:
     """FFmpeg makes do with what it finds; its blocks tell. Bytes after the end are of no account."""
     path = tmp_path / "a.gif"
     save_film(Film(frames=_frames(12), fps=8.0), path, {})
-    data = path.read_bytes()
+    data = bytearray(path.read_bytes())
     path.write_bytes(data + b"\0made by hand")
     assert len(read_film(path).frames) == 12
-    middle = len(data) // 2
-    path.write_bytes(data[:middle] + bytes(value ^ 0x5A for value in data[middle : middle + 400]) + data[middle + 400 :])
+    for place in range(len(data) // 2, len(data) // 2 + 400):
+        data[place] ^= 0x5A
+    path.write_bytes(data)
     with pytest.raises(CodecError, match=r"a\.gif is damaged: it breaks off"):
         read_film(path)
 
