@@ -12,11 +12,12 @@ import torch
 from flagdit_core.errors import ConfigError, OutputError
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.picture_codec import PictureCodec
+from flagdit_core.pixels import to_pixels
 from flagdit_core.recipes import Part, Stage, TextEncoderRecipe, WorldRecipe
 from lumina_3d import ObjectPipeline, orbit
 from lumina_3d.recipes.nano import NANO, caption, nano
 from lumina_3d.recipes.vae import VAE, vae
-from lumina_3d.recipes.views import ViewsKind, encode_views, random_views, to_pixels, training_views
+from lumina_3d.recipes.views import ViewsKind, encode_views, random_views, training_views
 from lumina_3d.world import CATEGORIES, is_held_out, parse, scene_of, show
 from lumina_3d.world.vocabulary import SIZES
 

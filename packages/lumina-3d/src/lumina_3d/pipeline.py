@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_whole
+from flagdit_core.pixels import Pictures, to_pictures
 from flagdit_core.report import Report
 from lumina_3d.cameras import ELEVATIONS, orbit
 from lumina_3d.modality import MODALITY
@@ -177,10 +177,7 @@ class ObjectPipeline(Pipeline):
             views = [Views(images=self._decode(latent), cameras=cameras) for latent in final]
         return ObjectOutput(views=views, latents=final, report=report)
 
-    def _decode(self, latent: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _decode(self, latent: Tensor) -> Pictures:
         """The pictures (V, H, W, 3) of a latent (C, V, h, w), decoded one at a time."""
         codec = self.components.codec
-        pictures = torch.cat([codec.decode(view[None]).float().cpu() for view in latent.unbind(1)])
-        levels = (255 * ((pictures + 1) / 2).clamp(0, 1)).round().byte()
-        images: np.ndarray[Any, np.dtype[np.uint8]] = rearrange(levels, "v c h w -> v h w c").numpy()
-        return images
+        return np.stack([to_pictures(codec.decode(view[None])[0]) for view in latent.unbind(1)])

@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
-from einops import rearrange, reduce
+from einops import reduce
 from PIL import Image
 
 from flagdit_core.errors import ConfigError, ShapeError
 from flagdit_core.pipeline import Components, Known
 from flagdit_core.pipeline.arguments import FrameSize
+from flagdit_core.pixels import to_pixels
 
 
 def known_part(
@@ -39,5 +40,5 @@ def known_part(
     if not bool(anew.any()):
         raise ConfigError("mask_image is black everywhere: there is nothing to paint")
     kept = ~reduce(anew, "(rows y) (columns x) -> 1 rows columns", "max", rows=size.rows, columns=size.columns)
-    pixels = rearrange(torch.from_numpy(np.array(image.convert("RGB"))), "h w c -> 1 c h w").float() / 127.5 - 1
+    pixels = to_pixels(np.asarray(image.convert("RGB")))[None]
     return Known(values=components.codec.encode(pixels.to(components.model.device))[0], mask=kept)

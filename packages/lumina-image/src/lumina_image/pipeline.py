@@ -16,6 +16,7 @@ from flagdit_core.errors import ConfigError
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts
+from flagdit_core.pixels import to_pictures
 from flagdit_core.report import Report
 from lumina_image.inpainting import known_part
 from lumina_image.modality import MODALITY
@@ -181,10 +182,7 @@ class ImagePipeline(Pipeline):
             return latents_NCHW
         # One at a time: memory stays bounded, and no picture depends on the batch even in rounding.
         decoded = torch.cat([self.components.codec.decode(latent[None]).float().cpu() for latent in latents_NCHW])
+        if output_type == "pil":
+            return [Image.fromarray(picture) for picture in to_pictures(decoded)]
         pixels_NCHW = ((decoded + 1) / 2).clamp(0, 1)
-        if output_type == "pt":
-            return pixels_NCHW
-        pixels_NHWC = rearrange(pixels_NCHW, "n c h w -> n h w c").numpy()
-        if output_type == "np":
-            return pixels_NHWC
-        return [Image.fromarray(picture) for picture in (pixels_NHWC * 255).round().astype(np.uint8)]
+        return pixels_NCHW if output_type == "pt" else rearrange(pixels_NCHW, "n c h w -> n h w c").numpy()

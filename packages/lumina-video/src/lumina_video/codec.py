@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from flagdit_core import pixels
 from flagdit_core.codec import Codec
 from flagdit_core.errors import CheckpointError, CodecError
 from flagdit_core.model.checkpoint import load_into, read_config, read_state_dict
@@ -223,7 +224,7 @@ def load_codec(folder: str | Path, *, dtype: torch.dtype = torch.float32) -> Fil
 
 def to_pixels(frames: Tensor) -> Tensor:
     """8-bit frames (T, H, W, 3) as one film (1, 3, T, H, W) in [-1, 1]."""
-    return rearrange(frames, "t h w c -> 1 c t h w").float() / 127.5 - 1
+    return rearrange(pixels.to_pixels(frames), "t c h w -> 1 c t h w")
 
 
 def _check_film(media: Tensor) -> None:

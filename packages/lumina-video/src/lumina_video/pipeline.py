@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, check_memory, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_text, check_whole
+from flagdit_core.pixels import to_pictures
 from flagdit_core.report import Report
 from lumina_video.codec import FilmCodec, load_codec
 from lumina_video.conditioning import as_frame, known_frames, last_frames, usual_overlap
@@ -54,9 +54,7 @@ class DecodedFrames:
     def __iter__(self) -> Iterator[Picture]:
         with memory_errors(f"decoding a film of {len(self)} frames"):
             for frame in self.codec.decode_frames(self.latent):
-                pixels = ((frame.float() + 1) / 2).clamp(0, 1)
-                picture: Picture = rearrange((255 * pixels).round().byte(), "c h w -> h w c").cpu().numpy()
-                yield picture
+                yield to_pictures(frame)
 
 
 class VideoPipeline(Pipeline):

@@ -24,6 +24,7 @@ from torch import Tensor
 from flagdit_core.errors import ConfigError
 from flagdit_core.model.checkpoint import load_into, read_state_dict
 from flagdit_core.picture_codec import PictureCodec
+from flagdit_core.pixels import to_pictures
 from flagdit_core.recipes.autoencoder import (
     Autoencoder,
     AutoencoderRecipe,
@@ -218,18 +219,6 @@ def _statistics(model: AutoencoderKL, pixels: Tensor) -> tuple[float, float]:
     """The scale and shift that give the latents of ``pixels`` variance 1 and mean 0."""
     latents = torch.cat([model.encode(chunk).latent_dist.mode() for chunk in torch.split(pixels, 16)])
     return float(1 / latents.std()), float(latents.mean())
-
-
-def to_pixels(pictures: list[npt.NDArray[np.uint8]]) -> Tensor:
-    """Equal-sized RGB pictures (H, W, 3), 0-255, as one float32 batch (B, 3, H, W) in [-1, 1]."""
-    return einops.rearrange(torch.from_numpy(np.stack(pictures)), "b h w c -> b c h w").contiguous().float() / 127.5 - 1
-
-
-def to_pictures(pixels: Tensor) -> npt.NDArray[np.uint8]:
-    """A batch (B, 3, H, W) in [-1, 1] as 8-bit RGB (B, H, W, 3); values outside are clipped."""
-    levels = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    pictures: npt.NDArray[np.uint8] = einops.rearrange(levels, "b c h w -> b h w c").cpu().numpy()
-    return pictures
 
 
 def _save_grid(originals: npt.NDArray[np.uint8], pictures: npt.NDArray[np.uint8], path: Path) -> None:

@@ -13,10 +13,10 @@ from torch import Tensor
 from flagdit_core.errors import DataError
 from flagdit_core.picture_files import fitted
 from flagdit_core.pipeline import Components
+from flagdit_core.pixels import to_pixels
 from flagdit_core.recipes.folder import FolderTraining, pixel_multiple, train_on_folder
 from lumina_3d.cameras import ELEVATIONS, Camera, orbit
 from lumina_3d.pipeline import ObjectPipeline
-from lumina_3d.recipes.views import to_pixels
 from lumina_3d.transforms import load_views
 
 logger = logging.getLogger(__name__)

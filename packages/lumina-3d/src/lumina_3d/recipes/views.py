@@ -8,11 +8,11 @@ from typing import Any
 
 import einops
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
+from flagdit_core.pixels import to_pixels
 from lumina_3d.cameras import ELEVATIONS, Camera, orbit
 from lumina_3d.views import Views
 from lumina_3d.world import CATEGORIES, Scene, describe, sample_scene
@@ -118,11 +118,6 @@ def random_views(generator: np.random.Generator, count: int, size: int, *, held_
 def training_views(scene: Scene, cameras: tuple[Camera, ...], size: int) -> Views:
     """The same as :func:`lumina_3d.world.show`, with what was rendered kept for other scenes of the same geometry."""
     return paint(_shaded(arrangement_of(scene), cameras, size), scene)
-
-
-def to_pixels(images: npt.NDArray[np.uint8]) -> Tensor:
-    """RGB pictures (B, H, W, 3), 0-255, as float32 (B, 3, H, W) in [-1, 1]."""
-    return einops.rearrange(torch.from_numpy(images), "b h w c -> b c h w").contiguous().float() / 127.5 - 1
 
 
 # All geometries of the world: 18 alone, 108 on another, 324 side by side; 66 MB for 12 views of 64 pixels.

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import einops
 import numpy as np
-import torch
 from torch import Tensor
 
 from flagdit_core import picture_files
 from flagdit_core.pipeline import Components
+from flagdit_core.pixels import to_pixels
 from flagdit_core.recipes.folder import FolderTraining, pixel_multiple, train_on_folder
 from lumina_image.pipeline import ImagePipeline
 
@@ -76,4 +75,4 @@ def read_picture(path: Path, *, multiple: int, max_pixels: int) -> Tensor:
     picture = picture_files.fitted(found, multiple=multiple, max_pixels=max_pixels)
     if picture.size != found.size:
         logger.info("%s: %dx%d scaled to %dx%d", path, *found.size, *picture.size)
-    return einops.rearrange(torch.from_numpy(np.array(picture)), "h w c -> c h w").float() / 127.5 - 1
+    return to_pixels(np.asarray(picture))

@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import einops
 import numpy as np
 import torch
 from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
+from flagdit_core.pixels import to_pixels
 from flagdit_core.recipes import Part, Stage
 from lumina_image.world import describe, draw, sample_scene
 
@@ -116,7 +116,6 @@ def encode_pictures(
             sample_scene(generator, num_objects=kind.num_objects, aspect=width / height)
             for _ in range(min(_ENCODED_AT_ONCE, count - start))
         ]
-        pixels = torch.from_numpy(np.stack([draw(scene, width, height) for scene in scenes]))
-        latents.append(codec.encode(einops.rearrange(pixels, "b h w c -> b c h w").float() / 127.5 - 1))
+        latents.append(codec.encode(to_pixels(np.stack([draw(scene, width, height) for scene in scenes]))))
         captions += [[describe(scene, generator) for _ in range(WORDINGS)] for scene in scenes]
     return torch.cat(latents), captions

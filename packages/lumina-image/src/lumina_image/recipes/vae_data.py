@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from flagdit_core.recipes.picture_vae import to_pixels
+from flagdit_core.pixels import to_pixels
 from flagdit_core.scenes import Split
 from lumina_image.world.drawing import draw
 from lumina_image.world.sampling import sample_scene
@@ -20,7 +20,7 @@ EDGE_THRESHOLD = 40
 def whole_pictures(generator: np.random.Generator, count: int, size: int, *, held_out: bool = False) -> Tensor:
     """``count`` square world pictures as float32 (count, 3, size, size) in [-1, 1]."""
     split: Split = "held_out" if held_out else "train"
-    return to_pixels([draw(sample_scene(generator, split=split), size, size) for _ in range(count)])
+    return to_pixels(np.stack([draw(sample_scene(generator, split=split), size, size) for _ in range(count)]))
 
 
 def edge_crops(
@@ -52,7 +52,7 @@ def edge_crops(
             on_edge = edges[generator.integers(len(edges))]
             top, left = np.clip(on_edge - generator.integers(crop_size, size=2), 0, size - crop_size)
             crops.append(picture[top : top + crop_size, left : left + crop_size])
-    return to_pixels(crops)
+    return to_pixels(np.stack(crops))
 
 
 def _edge_pixels(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -6,7 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.recipes.picture_vae import PictureVAERecipe, to_pixels, train_picture_vae
+from flagdit_core.pixels import to_pixels
+from flagdit_core.recipes.picture_vae import PictureVAERecipe, train_picture_vae
 from flagdit_core.shapes import draw_shapes
 from lumina_video.world import sample_scene
 from lumina_video.world.drawing import pose
@@ -43,4 +44,4 @@ def random_frames(generator: np.random.Generator, count: int, size: int, *, held
         phase = float(generator.random())
         shapes = [pose(actor, phase) for actor in scene.actors]
         frames.append(draw_shapes(scene.background, shapes, size, size))
-    return to_pixels(frames)
+    return to_pixels(np.stack(frames))

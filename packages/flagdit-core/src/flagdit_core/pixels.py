@@ -1,0 +1,40 @@
+"""Pictures as networks take them, and back."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from einops import rearrange
+from torch import Tensor
+
+Pictures = npt.NDArray[np.uint8]
+
+
+def to_pixels(pictures: Pictures | Tensor) -> Tensor:
+    """Pictures as a codec encodes them.
+
+    Args:
+        pictures: RGB (..., H, W, 3), 0-255, uint8.
+
+    Returns:
+        (..., 3, H, W) float32 in [-1, 1].
+
+    Example:
+        >>> to_pixels(np.zeros((2, 4, 6, 3), dtype=np.uint8)).shape
+        torch.Size([2, 3, 4, 6])
+    """
+    levels = pictures if isinstance(pictures, Tensor) else torch.from_numpy(np.ascontiguousarray(pictures))
+    return rearrange(levels, "... h w c -> ... c h w").contiguous().float() / 127.5 - 1
+
+
+def to_pictures(pixels: Tensor) -> Pictures:
+    """What a codec decoded, as pictures.
+
+    Args:
+        pixels: (..., 3, H, W), floating point; values outside of [-1, 1] are clipped.
+
+    Returns:
+        RGB (..., H, W, 3), 0-255, uint8.
+    """
+    levels = (255 * ((pixels.float() + 1) / 2).clamp(0, 1)).round().byte()
+    pictures: Pictures = rearrange(levels, "... c h w -> ... h w c").cpu().numpy()
+    return pictures
