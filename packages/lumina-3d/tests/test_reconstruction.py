@@ -105,6 +105,18 @@ def test_empty_views_say_so_and_are_kept(views: Views) -> None:
         reconstruct(replace(views, images=apart))
 
 
+def test_one_view_of_twelve_is_outvoted(views: Views) -> None:
+    """A single view of something much smaller takes nothing away; the same view among six is believed."""
+    odd = views.images.copy()
+    odd[2] = show(scene_of("a small red sphere"), orbit(12), 64).images[2]
+    truth = Arrangement(shapes=("cone", "cube"), sizes=("medium", "large"), relation="on")
+    item = reconstruct(replace(views, images=odd), resolution=32)
+    assert volume_iou(item.mesh, truth) > 0.9
+    assert np.argmin(consistency(item.views, item.mesh).silhouette_iou) == 2
+    six = Views(images=odd[::2], cameras=views.cameras[::2])
+    assert volume_iou(reconstruct(six, resolution=32).mesh, truth) < 0.6
+
+
 def test_specks_make_no_parts(views: Views) -> None:
     """Single wrong pixels in every view add nothing to the mesh."""
     speckled = views.images.copy()

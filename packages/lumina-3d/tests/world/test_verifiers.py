@@ -112,6 +112,17 @@ def test_true_meshes_pass_at_any_size_and_turn() -> None:
         assert not verify_mesh(mesh, wrong).passed
 
 
+def test_an_object_too_many_or_too_few_is_counted() -> None:
+    """A small object beside a large one hardly changes the volume's overlap; its colour gives it away."""
+    pair = build(scene_of("a small green torus beside a large orange cube"))
+    failed = [check.kind for check in verify_mesh(pair, "an orange cube").checks if not check.passed]
+    assert failed == ["mesh count"]
+    alone = build(scene_of("a large orange cube"))
+    assert "mesh count" in {
+        check.kind for check in verify_mesh(alone, "a green torus on an orange cube").checks if not check.passed
+    }
+
+
 def test_calibration_of_meshes_from_views() -> None:
     """Meshes made from the views of right captions pass; other shapes, colours and relations fail."""
     rates = calibrate(
@@ -129,6 +140,14 @@ def test_objects_are_judged_by_views_and_mesh(item: Object3D) -> None:
         "count", "color", "shape", "size", "relation", "mesh count", "mesh shape", "mesh color", "mesh relation",
         "views agree",
     }  # fmt: skip
+
+
+def test_views_that_contradict_one_another_fail(item: Object3D) -> None:
+    """Under wrong cameras the views do not agree on the mesh, whatever it is."""
+    cameras = item.views.cameras
+    turned = replace(item, views=replace(item.views, cameras=(*cameras[1:], *cameras[:1])))
+    (agree,) = [check for check in ObjectWorld().verify(turned, "a red cube").checks if check.kind == "views agree"]
+    assert not agree.passed and agree.expected == "80%"
 
 
 def test_the_world_gives_held_out_prompts_that_it_can_judge() -> None:

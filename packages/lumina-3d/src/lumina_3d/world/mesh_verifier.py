@@ -4,7 +4,6 @@ A mesh may be of any size, stand anywhere and be turned about the up axis: both 
 and scaled to one volume. The hole of a ring that stands on something is free, as silhouettes do not show it.
 """
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,8 +65,10 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
     points, inside = _sampled(mesh)
     found = fit(claims, lambda arrangement: float(np.mean(_ious(points, inside, arrangement))), turns=TURNS)
     overlaps = _ious(points, inside, found)
-    checks = [Check.of("mesh count", str(len(claims.objects)), str(_count(mesh)))]
-    for claim, shape, color, overlap in zip(claims.objects, found.shapes, _colors(mesh, found), overlaps, strict=True):
+    names, shares = _painted(mesh)
+    colors = _colors(mesh, names, shares, found)
+    checks = [Check.of("mesh count", str(len(claims.objects)), str(_count(names, shares)))]
+    for claim, shape, color, overlap in zip(claims.objects, found.shapes, colors, overlaps, strict=True):
         checks.append(Check.of("mesh shape", claim.shape, shape if overlap >= LEAST_IOU else UNCLEAR))
         checks.append(Check.of("mesh color", claim.color, color))
     if claims.relation is not None:
@@ -110,17 +111,28 @@ def _iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
     return int((a & b).sum()) / union if union else 0.0
 
 
-def _count(mesh: "trimesh.Trimesh") -> int:
+def _painted(mesh: "trimesh.Trimesh") -> tuple[npt.NDArray[np.str_], Floats]:
+    """The colour's name at each vertex (V,), and the share of the surface (V,) that the vertex stands for."""
+    names = color_names(np.asarray(mesh.visual.vertex_colors)[:, :3])
+    areas = np.bincount(mesh.faces.ravel(), weights=np.repeat(mesh.area_faces / 3, 3), minlength=len(names))
+    return names, areas / mesh.area
+
+
+def _count(names: npt.NDArray[np.str_], shares: Floats) -> int:
     """How many colours have enough of the surface to be an object's."""
-    names = color_names(np.asarray(mesh.visual.vertex_colors)[:, :3])[mesh.faces]
-    shares = [float(mesh.area_faces @ (names == name).mean(axis=1)) / mesh.area for name in np.unique(names)]
-    return sum(share >= LEAST_SHARE for share in shares)
+    return sum(bool(shares[names == name].sum() >= LEAST_SHARE) for name in np.unique(names))
 
 
-def _colors(mesh: "trimesh.Trimesh", arrangement: Arrangement) -> list[str]:
-    """The name that most vertices of each object have."""
+def _colors(
+    mesh: "trimesh.Trimesh", names: npt.NDArray[np.str_], shares: Floats, arrangement: Arrangement
+) -> list[str]:
+    """The name that most of each object's surface has."""
     centre, unit = _measure(arrangement)
     points = (np.asarray(mesh.vertices) - mesh.center_mass) / float(mesh.volume) ** (1 / 3) * unit + centre
-    names, owners = color_names(np.asarray(mesh.visual.vertex_colors)[:, :3]), arrangement.owners(points)
-    votes = [Counter(names[owners == number].tolist()) for number in range(len(arrangement.shapes))]
-    return [vote.most_common(1)[0][0] if vote else UNCLEAR for vote in votes]
+    owners = arrangement.owners(points)
+    found = []
+    for number in range(len(arrangement.shapes)):
+        own = owners == number
+        votes = {str(name): float(shares[own & (names == name)].sum()) for name in np.unique(names[own])}
+        found.append(max(votes, key=votes.__getitem__, default=UNCLEAR))
+    return found
