@@ -69,6 +69,17 @@ def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixtu
     one_error_line(capsys)
 
 
+def test_an_interrupt_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever Typer makes of Ctrl-C, there is one line and the exit code of an interrupt."""
+
+    def interrupted(target: str | None) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flagdit_core.cli.info.run_info", interrupted)
+    assert main(["info"]) == 130
+    assert capsys.readouterr() == ("", "error: interrupted\n")
+
+
 def test_an_error_of_several_lines_becomes_one(capsys: pytest.CaptureFixture[str]) -> None:
     """Messages of other libraries are folded."""
     report_error(ValueError("first\n  second\n"), debug=False)

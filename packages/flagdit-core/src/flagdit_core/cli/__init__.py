@@ -9,7 +9,7 @@ import typer
 
 from flagdit_core.cli.app import PROGRAM, app
 from flagdit_core.cli.collection import end_without_collection
-from flagdit_core.cli.errors import WRONG_INPUT, report_error
+from flagdit_core.cli.errors import INTERRUPTED, WRONG_INPUT, report_error
 
 # Typer brings its own copy of click in some releases and not in others; this is the class in both.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the program's name; those of this process by default.
 
     Returns:
-        The exit code: 0, 1 for a failure, 2 for wrong input.
+        The exit code: 0, 1 for a failure, 2 for wrong input, 130 for an interrupt.
 
     Example:
         >>> main(["--version"])
@@ -45,4 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report_error(KeyboardInterrupt(), debug=debug)
     except (Exception, KeyboardInterrupt) as error:
         return report_error(error, debug=debug)
+    if code == INTERRUPTED:  # what some releases of Typer make of an interrupt, without a word
+        return report_error(KeyboardInterrupt(), debug=False)
     return code if isinstance(code, int) else 0
