@@ -129,7 +129,7 @@ def test_where_there_is_no_object_the_views_are_kept(
         (["--views-folder", "."], "is already there"),
         (["--views-folder", "FILE/views"], "Not a directory"),
         (["--points", "FILE/p.ply"], "there is no folder"),
-        (["--points", "p.ply", "--count", "2"], "are of one object; leave --count out"),
+        (["--points", "p.ply", "--count", "2"], "--points is of one of them; leave --count out"),
         (["--frames", "5"], "unknown option --frames (.glb files also take --views"),
     ],
 )

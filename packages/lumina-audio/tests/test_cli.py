@@ -113,7 +113,7 @@ def test_going_on_and_changing_a_span(saved: Path, tmp_path: Path) -> None:
         ("wav", ["--span-start", "0.1", "--span-end", "0.2"], "give both"),
         ("wav", ["--spectrogram", "a.jpg"], "--spectrogram must end in .png, got a.jpg"),
         ("wav", ["--spectrogram", "no/a.png"], "there is no folder no"),
-        ("wav", ["--spectrogram", "a.png", "--count", "2"], "shows one sound"),
+        ("wav", ["--spectrogram", "a.png", "--count", "2"], "--spectrogram is of one of them; leave --count out"),
         ("wav", ["--loudness", "3"], "unknown option --loudness"),
         ("wav", ["--guidance", "nan"], "guidance_scale must be a finite number"),
     ],

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
 from flagdit_core.gif import write_gif
 from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
-from flagdit_core.output import atomic_file
+from flagdit_core.output import atomic_file, check_ending
 
 try:
     import av
@@ -49,9 +49,7 @@ def check_film_file(path: Path, *, width: int, height: int, fps: float) -> None:
         ConfigError: The file ending is not one of ours, or the rate is out of the format's range.
         ShapeError: The format cannot have this size.
     """
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise ConfigError(f"{path} ends in {path.suffix!r}; a film file ends in {', '.join(ENDINGS)}")
+    ending = check_ending(path, ENDINGS, "a film file")
     if not LEAST_FPS <= fps <= _MOST_FPS[ending]:
         raise ConfigError(f"{path}: {ending} files have {LEAST_FPS:g} to {_MOST_FPS[ending]:g} fps, got {fps:g}")
     if max(width, height) > _LONGEST_SIDE[ending]:

@@ -3,11 +3,31 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flagdit_core.errors import OutputError
+from flagdit_core.errors import ConfigError, OutputError
+
+
+def check_ending(path: Path, endings: Collection[str], what: str) -> str:
+    """The kind of file that an ending stands for.
+
+    Args:
+        path: The file to be written.
+        endings: Those that can be, in lower case and with their dot.
+        what: What the file holds, for the message, such as "a film file".
+
+    Returns:
+        The ending in lower case.
+
+    Raises:
+        ConfigError: It is another.
+    """
+    ending = path.suffix.lower()
+    if ending not in endings:
+        raise ConfigError(f"{path} ends in {path.suffix!r}; {what} ends in {', '.join(endings)}")
+    return ending
 
 
 def check_output(path: Path) -> None:

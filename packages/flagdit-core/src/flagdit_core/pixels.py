@@ -22,7 +22,7 @@ def to_pixels(pictures: Pictures | Tensor) -> Tensor:
         >>> to_pixels(np.zeros((2, 4, 6, 3), dtype=np.uint8)).shape
         torch.Size([2, 3, 4, 6])
     """
-    levels = pictures if isinstance(pictures, Tensor) else torch.from_numpy(np.ascontiguousarray(pictures))
+    levels = pictures if isinstance(pictures, Tensor) else torch.from_numpy(np.array(pictures))
     return rearrange(levels, "... h w c -> ... c h w").contiguous().float() / 127.5 - 1
 
 

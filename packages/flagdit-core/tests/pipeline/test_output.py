@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flagdit_core.errors import OutputError
-from flagdit_core.output import atomic_file, atomic_folder, check_new_folder, check_output
+from flagdit_core.errors import ConfigError, OutputError
+from flagdit_core.output import atomic_file, atomic_folder, check_ending, check_new_folder, check_output
 
 
 def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -94,3 +94,11 @@ def test_folder_appears_whole_or_not(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="already there"), atomic_folder(path):
         pass
     assert [child.name for child in path.iterdir()] == ["whole"]
+
+
+def test_endings_are_checked(tmp_path: Path) -> None:
+    """An ending comes back in lower case; another is named with those that can be."""
+    assert check_ending(tmp_path / "a.MP4", (".mp4", ".gif"), "a film file") == ".mp4"
+    for name in ("a.avi", "a"):
+        with pytest.raises(ConfigError, match=r"a film file ends in \.mp4, \.gif"):
+            check_ending(tmp_path / name, (".mp4", ".gif"), "a film file")

@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from flagdit_core.errors import CodecError, ConfigError, OutputError
+from flagdit_core.errors import CodecError, OutputError
 from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
-from flagdit_core.output import atomic_file
+from flagdit_core.output import atomic_file, check_ending
 from lumina_3d.transforms import read_transforms
 from lumina_3d.views import Object3D
 
@@ -33,10 +33,7 @@ def check_mesh_file(path: Path) -> str:
     Raises:
         ConfigError: The file ending is not one of ours.
     """
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise ConfigError(f"{path} ends in {ending!r}; a file of an object ends in {', '.join(ENDINGS)}")
-    return ending
+    return check_ending(path, ENDINGS, "a file of an object")
 
 
 def save_object(item: Object3D, path: Path | str, metadata: Mapping[str, Any]) -> None:

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.output import check_new_folder, check_output
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from flagdit_core.report import Report
 from lumina_3d import turntable
@@ -131,15 +129,6 @@ def _check_options(request: GenerationRequest, resolution: int, num_views: int |
         raise ConfigError(f"--mesh-resolution must be from {RESOLUTIONS[0]} to {RESOLUTIONS[1]}, got {resolution}")
     if num_views is not None and num_views < LEAST_VIEWS:
         raise ConfigError(f"an object needs {LEAST_VIEWS} views or more, got --views {num_views}")
-    extras: dict[str, tuple[str, ...]] = {"points": (".ply",), "turntable": turntable.ENDINGS}
-    for name, endings in extras.items():
-        extra: Path | None = request.options.get(name)
-        if extra is None:
-            continue
-        if extra.suffix.lower() not in endings:
-            raise ConfigError(f"--{name} must end in {', '.join(endings)}, got {extra}")
-        check_output(extra)
-    if "views-folder" in request.options:
-        check_new_folder(request.options["views-folder"])
-    if request.count * len(request.prompts) > 1 and request.options.keys() & {"views-folder", "points", "turntable"}:
-        raise ConfigError("--views-folder, --points and --turntable are of one object; leave --count out")
+    request.extra_file("points", (".ply",), of_one=True)
+    request.extra_file("turntable", turntable.ENDINGS, of_one=True)
+    request.extra_folder("views-folder", of_one=True)

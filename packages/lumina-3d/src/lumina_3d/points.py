@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.output import atomic_file
+from flagdit_core.output import atomic_file, check_ending
 from lumina_3d.artifacts import with_comment
 from lumina_3d.views import Object3D
 
@@ -29,8 +29,7 @@ def save_points(item: Object3D, path: Path | str, metadata: Mapping[str, Any], *
         OutputError: The file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() != ".ply":
-        raise ConfigError(f"{path} ends in {path.suffix!r}; a file of points ends in .ply")
+    check_ending(path, (".ply",), "a file of points")
     points, normals, colors = sample_points(item.mesh, count)
     kinds = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
     table = np.empty(count, dtype=[*kinds, *((name, "u1") for name in ("red", "green", "blue"))])

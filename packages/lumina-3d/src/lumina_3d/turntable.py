@@ -10,6 +10,7 @@ from PIL import Image
 
 from flagdit_core.contact_sheet import save_contact_sheet
 from flagdit_core.errors import ConfigError
+from flagdit_core.output import check_ending
 from lumina_3d.cameras import FIELD_OF_VIEW, Camera
 from lumina_3d.rendering import render
 from lumina_3d.views import Object3D
@@ -74,10 +75,7 @@ def save_turntable(
         OutputError: The file cannot be written.
     """
     path = Path(path)
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise ConfigError(f"{path} ends in {ending!r}; a turntable ends in {', '.join(ENDINGS)}")
-    if ending == ".png":
+    if check_ending(path, ENDINGS, "a turntable") == ".png":
         pictures = [Image.fromarray(picture) for picture in turntable(item, frames=_SHEET_FRAMES, size=size)]
         save_contact_sheet(pictures, path, columns=_SHEET_FRAMES // 2, metadata=metadata)
         return

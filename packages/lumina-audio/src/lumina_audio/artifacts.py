@@ -11,7 +11,7 @@ import soundfile
 
 from flagdit_core.errors import ConfigError, OutputError, ShapeError
 from flagdit_core.metadata import decode_metadata, encode_metadata
-from flagdit_core.output import atomic_file
+from flagdit_core.output import atomic_file, check_ending
 from flagdit_core.picture_files import read_png_metadata
 from lumina_audio.reading import RATES, opened
 from lumina_audio.sound import Sound
@@ -111,10 +111,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
 
 def _format(path: Path) -> _Format:
     """The format that a file ending stands for."""
-    ending = path.suffix.lower()
-    if ending not in _FORMATS:
-        raise ConfigError(f"{path} ends in {ending!r}; a sound file ends in {', '.join(_FORMATS)}")
-    return _FORMATS[ending]
+    return _FORMATS[check_ending(path, _FORMATS, "a sound file")]
 
 
 def _encoded(sound: Sound, kind: _Format, metadata: Mapping[str, Any], path: Path) -> bytes:

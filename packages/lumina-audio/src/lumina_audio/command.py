@@ -1,16 +1,17 @@
 """What the ``lumina`` command asks of sound."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.metadata import fingerprints
-from flagdit_core.output import check_output
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from lumina_audio.artifacts import check_sound_file
 from lumina_audio.pipeline import AudioPipeline
 from lumina_audio.reading import read_sound
 from lumina_audio.spectrogram import save_spectrogram
-from lumina_audio.world import SoundWorld
+
+if TYPE_CHECKING:
+    from lumina_audio.world import SoundWorld
 
 
 def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
@@ -32,7 +33,7 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
     rate = options.get("sample-rate", pipeline.sample_rate)
     for path in request.paths:
         check_sound_file(path, sample_rate=rate)
-    picture = _check_picture(options.get("spectrogram"), request)
+    picture = request.extra_file("spectrogram", (".png",), of_one=True)
     given = {name: options[name] for name in ("audio",) if name in options}
     output = pipeline(
         request.prompts,
@@ -55,7 +56,7 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
     return generated
 
 
-def world(size: tuple[int, int] | None) -> SoundWorld:
+def world(size: tuple[int, int] | None) -> "SoundWorld":
     """The sound world.
 
     Args:
@@ -64,6 +65,8 @@ def world(size: tuple[int, int] | None) -> SoundWorld:
     Returns:
         The world.
     """
+    from lumina_audio.world import SoundWorld  # of no use but to evaluate, and slow to import
+
     return SoundWorld()
 
 
@@ -74,14 +77,3 @@ def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
     if start is None or end is None:
         raise ConfigError("--span-start and --span-end go together")
     return start, end
-
-
-def _check_picture(path: Path | None, request: GenerationRequest) -> Path | None:
-    """Where the spectrogram goes, made sure of before any work."""
-    if path is not None:
-        if path.suffix.lower() != ".png":
-            raise ConfigError(f"--spectrogram must end in .png, got {path}")
-        if request.count * len(request.prompts) > 1:
-            raise ConfigError("--spectrogram shows one sound; leave --count out")
-        check_output(path)
-    return path

@@ -7,9 +7,9 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
+from flagdit_core.errors import CodecError, OutputError, ShapeError
 from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
-from flagdit_core.output import atomic_file
+from flagdit_core.output import atomic_file, check_ending
 
 _SOFTWARE = "lumina-image"
 _EXIF_IFD, _EXIF_SOFTWARE, _EXIF_COMMENT = 0x8769, 0x0131, 0x9286
@@ -92,10 +92,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
 
 def _format(path: Path) -> str:
     """Pillow's name of the format that a file ending stands for."""
-    ending = path.suffix.lower()
-    if ending not in _FORMATS:
-        raise ConfigError(f"{path} ends in {ending!r}; a picture file ends in {', '.join(_FORMATS)}")
-    return _FORMATS[ending]
+    return _FORMATS[check_ending(path, _FORMATS, "a picture file")]
 
 
 def _png_text(metadata: Mapping[str, Any]) -> dict[str, Any]:

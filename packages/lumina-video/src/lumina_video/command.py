@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.film_files import check_film_file
 from flagdit_core.metadata import fingerprints
-from flagdit_core.output import check_output
 from flagdit_core.picture_files import read_picture
 from flagdit_core.pipeline.arguments import check_frame_size
 from flagdit_core.pipeline.request import Generated, GenerationRequest
@@ -44,7 +42,7 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
         check_frame_size(pipeline.components, height=height, width=width)
     for path in request.paths:
         check_film_file(path, width=width or 2, height=height or 2, fps=1.0 if fps is None else fps)
-    sheet = _check_sheet(options.get("contact-sheet"))
+    sheet = request.extra_file("contact-sheet", (".png",))
     output = pipeline(
         request.prompts,
         negative_prompt=request.negative_prompt,
@@ -105,12 +103,3 @@ def _num_frames(options: Mapping[str, Any], fps: float | None) -> int | None:
     if seconds * fps > _MOST_FRAMES:
         raise ConfigError(f"a film has at most {_MOST_FRAMES} frames, got --seconds {seconds:g} at {fps:g} fps")
     return max(1, round(seconds * fps))
-
-
-def _check_sheet(path: Path | None) -> Path | None:
-    """Where the contact sheet goes, made sure of before any work."""
-    if path is not None:
-        if path.suffix.lower() != ".png":
-            raise ConfigError(f"--contact-sheet must end in .png, got {path}")
-        check_output(path)
-    return path

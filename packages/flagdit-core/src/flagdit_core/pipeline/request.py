@@ -1,10 +1,12 @@
 """What the command line asks a modality for, and what it gets back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from flagdit_core.errors import ConfigError
+from flagdit_core.output import check_new_folder, check_output
 from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.report import Report
 
@@ -43,6 +45,54 @@ class GenerationRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     paths: Sequence[Path] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
+
+    def extra_file(self, option: str, endings: Collection[str], *, of_one: bool = False) -> Path | None:
+        """The path that one of the modality's options gives for a file to write too, made sure of before any work.
+
+        Args:
+            option: Its name.
+            endings: What the path can end in, in lower case.
+            of_one: Whether the file is of a single artifact.
+
+        Returns:
+            The path; None where the option is not given.
+
+        Raises:
+            ConfigError: The path ends in something else, or there are several artifacts to show.
+            OutputError: No file can be written there.
+        """
+        path = self._extra(option, of_one=of_one)
+        if path is not None:
+            if path.suffix.lower() not in endings:
+                raise ConfigError(f"--{option} must end in {', '.join(endings)}, got {path}")
+            check_output(path)
+        return path
+
+    def extra_folder(self, option: str, *, of_one: bool = False) -> Path | None:
+        """The path that one of the modality's options gives for a folder to write too, made sure of before any work.
+
+        Args:
+            option: Its name.
+            of_one: Whether the folder is of a single artifact.
+
+        Returns:
+            The path; None where the option is not given.
+
+        Raises:
+            ConfigError: There are several artifacts to show.
+            OutputError: Something is there already.
+        """
+        path = self._extra(option, of_one=of_one)
+        if path is not None:
+            check_new_folder(path)
+        return path
+
+    def _extra(self, option: str, *, of_one: bool) -> Path | None:
+        """The path that an option gives, if it does."""
+        path: Path | None = self.options.get(option)
+        if path is not None and of_one and self.count * len(self.prompts) > 1:
+            raise ConfigError(f"--{option} is of one of them; leave --count out")
+        return path
 
 
 @dataclass(frozen=True, kw_only=True)
