@@ -1,4 +1,4 @@
-"""Scenes and captions: speaking and reading are inverse, the splits stay apart, other sentences are refused."""
+"""Scenes: what they claim is true, every word occurs, and the splits stay apart."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,7 @@ from lumina_3d.world import (
     CATEGORIES,
     HELD_OUT_MEETINGS,
     HELD_OUT_PAIRS,
-    Claims,
-    ObjectClaim,
     Scene,
-    describe,
     is_held_out,
     parse,
     sample_scene,
@@ -23,22 +20,6 @@ from lumina_3d.world.vocabulary import SHAPES
 def _scenes(count: int, *, split: str = "any", seed: int = 0) -> list[Scene]:
     generator = np.random.default_rng(seed)
     return [sample_scene(generator, split=split) for _ in range(count)]
-
-
-def test_every_wording_is_understood() -> None:
-    """Whatever is said of a scene, reading it gives the same claims back; wordings do vary."""
-    generator = np.random.default_rng(0)
-    for scene in _scenes(300):
-        assert parse(describe(scene, generator)) == scene.claims
-    assert len({describe(scene, generator) for _ in range(30)}) > 5
-
-
-def test_canonical_sentences() -> None:
-    """Without a generator the plain words are used."""
-    blue, red = ObjectClaim(shape="cone", color="blue", size="small"), ObjectClaim(shape="cube", color="red")
-    assert describe(Claims(objects=(blue, red), relation="on")) == "a small blue cone on a red cube"
-    orange = ObjectClaim(shape="torus", color="orange")
-    assert describe(Claims(objects=(orange,))) == "an orange torus"
 
 
 def test_claims_are_true_of_the_scene() -> None:
@@ -89,26 +70,6 @@ def test_examples_of_the_documentation_are_trained_on() -> None:
 def test_scenes_are_a_pure_function_of_the_generator() -> None:
     """Equal seeds give equal scenes, other seeds others."""
     assert _scenes(20) == _scenes(20) != _scenes(20, seed=7)
-
-
-@pytest.mark.parametrize(
-    "caption",
-    [
-        "",
-        "a cube",
-        "a red",
-        "a red dog",
-        "a red cube and a blue sphere",
-        "a red cube on",
-        "a red cube on a blue sphere",
-        "a red cube beside a red cone",
-        "a black cube",
-    ],
-)
-def test_other_sentences_are_refused(caption: str) -> None:
-    """What is not of the language, or cannot be, raises our error and says what was expected."""
-    with pytest.raises(ConfigError, match=r"expected|nothing can stand"):
-        parse(caption)
 
 
 @pytest.mark.parametrize(
