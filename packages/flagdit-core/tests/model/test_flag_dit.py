@@ -111,6 +111,23 @@ def test_text_reaches_the_output_only_through_gate_and_pooling() -> None:
 
 
 @torch.no_grad()
+def test_captions_are_read_once_for_many_calls() -> None:
+    """What was read of captions gives the same velocity as they do, at any time and for some of them; it is checked."""
+    model = MODEL
+    latents, caption, mask = torch.randn(3, 3, 8, 8), torch.randn(3, 5, 12), torch.rand(3, 5) > 0.4
+    read = model.read_caption(caption, mask)
+    for t in (0.1, 0.9):
+        torch.testing.assert_close(model(latents, t, read), model(latents, t, caption, mask))
+        two = model(latents[:2], t, read.first(2))
+        torch.testing.assert_close(two, model(latents[:2], t, caption[:2], mask[:2]))
+    for count, given_mask in ((2, None), (3, mask)):
+        with pytest.raises(ShapeError, match=f"{count} captions with their own masks"):
+            model(latents[:count], 0.5, read, given_mask)
+    with pytest.raises(ShapeError, match="caption of shape"):
+        model.read_caption(caption[..., 1:])
+
+
+@torch.no_grad()
 def test_grouped_query_heads() -> None:
     """Two key heads for four query heads equal four key heads that repeat them."""
     grouped, full = randomized(TINY), FlagDiT(replace(TINY, num_kv_heads=4, qk_norm=False)).eval()

@@ -62,8 +62,14 @@ class Attention(nn.Module):
             self.caption_k_norm = nn.LayerNorm(kv_size) if config.qk_norm else nn.Identity()
             self.gate = nn.Parameter(torch.zeros(config.num_heads))
 
-    def forward(self, x_LD: Tensor, context: Context) -> Tensor:
-        """Attention of each token to its own latent and to its own caption."""
+    def read_caption(self, caption_BMY: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, M, G, H) of the captions, which are the same at every time and for every latent."""
+        k_BMD, v_BMD = self.caption_kv(self.caption_norm(caption_BMY)).chunk(2, dim=-1)
+        k_BMGH = self.caption_k_norm(k_BMD).to(v_BMD.dtype).unflatten(-1, (self.num_kv_heads, self.head_dim))
+        return k_BMGH, v_BMD.unflatten(-1, (self.num_kv_heads, self.head_dim))
+
+    def forward(self, x_LD: Tensor, context: Context, caption_kv: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Attention of each token to its own latent and to its own caption, whose keys and values may be given."""
         q_norm, k_norm = self.q_norm, self.k_norm
         q_LNH, k_LGH, v_LGH = qk_norm_rope(
             self.qkv(x_LD),
@@ -81,18 +87,20 @@ class Attention(nn.Module):
             q_LNH, k_LGH, v_LGH, *context.segments, softmax_scale=context.softmax_scale, backend=context.backend
         )
         if self.has_caption:
-            out_LNH = self._add_caption(out_LNH, q_LNH, context)
+            out_LNH = self._add_caption(out_LNH, q_LNH, context, caption_kv)
         return self.out(out_LNH.flatten(1))
 
-    def _add_caption(self, out_LNH: Tensor, q_LNH: Tensor, context: Context) -> Tensor:
+    def _add_caption(
+        self, out_LNH: Tensor, q_LNH: Tensor, context: Context, caption_kv: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
         """The self-attention output plus tanh(gate) times attention to the caption."""
-        k_BMD, v_BMD = self.caption_kv(self.caption_norm(context.caption_BMY)).chunk(2, dim=-1)
-        k_BMGH = self.caption_k_norm(k_BMD).to(v_BMD.dtype).unflatten(-1, (self.num_kv_heads, self.head_dim))
-        v_BMGH = v_BMD.unflatten(-1, (self.num_kv_heads, self.head_dim))
         mask_BM = context.caption_mask_BM
         assert mask_BM is not None
+        if caption_kv is None:
+            assert context.caption_BMY is not None
+            caption_kv = self.read_caption(context.caption_BMY)
         return gated_cross_attention(
-            out_LNH, q_LNH, k_BMGH, v_BMGH, self.gate, mask_BM, *context.segments, backend=context.backend
+            out_LNH, q_LNH, *caption_kv, self.gate, mask_BM, *context.segments, backend=context.backend
         )
 
 
@@ -134,15 +142,15 @@ class Block(nn.Module):
             nn.init.xavier_uniform_(part)
         nn.init.zeros_(self.modulation.weight)
 
-    def forward(self, x_LD: Tensor, context: Context) -> Tensor:
-        """The tokens after this block."""
+    def forward(self, x_LD: Tensor, context: Context, caption_kv: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """The tokens after this block; what it reads from the captions is computed here unless it is given."""
         segments, eps, backend = context.segments, self.norm_eps, context.backend
         modulation_BD6 = self.modulation(F.silu(context.conditioning_BA))
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = modulation_BD6.chunk(6, dim=1)
         h_LD = rms_norm_modulate(
             x_LD, self.attention_norm.weight, shift_a, scale_a, *segments, eps=eps, backend=backend
         )
-        h_LD = self.attention(h_LD, context)
+        h_LD = self.attention(h_LD, context, caption_kv)
         x_LD, h_LD = gated_residual_rms_norm_modulate(
             x_LD, h_LD, gate_a, self.ffn_norm.weight, shift_f, scale_f, *segments, eps=eps, backend=backend
         )

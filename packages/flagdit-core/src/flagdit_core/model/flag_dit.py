@@ -6,7 +6,7 @@ Y text width, A conditioning width.
 
 import math
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from flagdit_core.errors import ConfigError, ShapeError
 from flagdit_core.layout import NEXT_FRAME, NEXT_LINE, Latents, Layout, Packed, like, pack, unpack
 from flagdit_core.model import checkpoint
 from flagdit_core.model.block import Block, Context, FinalLayer
+from flagdit_core.model.caption import ReadCaption
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.embeddings import TimestepEmbedder, pool_caption
 from flagdit_core.model.rope import rotary_cos_sin
@@ -83,7 +84,7 @@ class FlagDiT(nn.Module):
         self,
         latents: Latents,
         timesteps: Tensor | float,
-        caption: Tensor | None = None,
+        caption: Tensor | ReadCaption | None = None,
         caption_mask: Tensor | None = None,
         *,
         labels: Tensor | None = None,
@@ -98,7 +99,7 @@ class FlagDiT(nn.Module):
             latents: (B, C, H, W), (B, C, T, H, W) or (B, C, L), or a list of B unequal items without B.
             timesteps: Time in [0, 1]: (B,), or one number for all. Integers are read as discrete steps by a
                 network with ``discrete_timesteps``.
-            caption: (B, M, Y) text features, for a text-conditional network.
+            caption: (B, M, Y) text features, for a text-conditional network; or what :meth:`read_caption` made of them.
             caption_mask: (B, M) bool, True at valid text tokens; all of them by default.
             labels: (B,) integer, for a label-conditional network; ``num_classes`` is the null label.
             ntk_factor: Factor on the rotary base, for sequences longer than in training; a (B,) tensor for one each.
@@ -125,6 +126,7 @@ class FlagDiT(nn.Module):
             ntk_factor=ntk_factor,
             scaling_factor=self.config.rope_scaling_factor * rope_scaling_factor,
         )
+        keys_values = caption.keys_values if isinstance(caption, ReadCaption) else [None] * self.config.depth
         conditioning_BA, caption, caption_mask = self._condition(timesteps, caption, caption_mask, labels, packed)
         context = Context(
             conditioning_BA=conditioning_BA,
@@ -138,10 +140,33 @@ class FlagDiT(nn.Module):
             backend=backend,
         )
         x_LD = self._embed(packed)
-        for block in self.blocks:
-            x_LD = block(x_LD, context)
+        for block, caption_kv in zip(self.blocks, keys_values, strict=True):
+            x_LD = block(x_LD, context, caption_kv)
         patches = self.final_layer(x_LD, context)[:, : self.config.patch_channels]
         return like(unpack(patches, packed.shapes, self.layout), latents)
+
+    def read_caption(self, caption: Tensor, caption_mask: Tensor | None = None) -> ReadCaption:
+        """What the network reads from captions, for many calls with the same ones.
+
+        Args:
+            caption: (B, M, Y) text features.
+            caption_mask: (B, M) bool, True at valid text tokens; all of them by default.
+
+        Returns:
+            To be given as ``caption`` instead of the features; the velocity is the same.
+
+        Raises:
+            ShapeError: A shape does not fit the configuration.
+            ConfigError: The network takes labels.
+        """
+        if self.config.caption_size is None:
+            raise ConfigError("this network takes labels and no caption: pass labels=")
+        caption, mask = _checked_caption(caption, caption_mask, len(caption), self.config.caption_size)
+        return ReadCaption(
+            pooled_BA=self._pool(caption, mask),
+            mask_BM=mask,
+            keys_values=tuple(cast(Block, block).attention.read_caption(caption) for block in self.blocks),
+        )
 
     def _embed(self, packed: Packed) -> Tensor:
         """Patches embedded, with the learnt tokens that close rows and frames."""
@@ -157,7 +182,7 @@ class FlagDiT(nn.Module):
     def _condition(
         self,
         timesteps: Tensor | float,
-        caption: Tensor | None,
+        caption: Tensor | ReadCaption | None,
         mask: Tensor | None,
         labels: Tensor | None,
         packed: Packed,
@@ -172,10 +197,18 @@ class FlagDiT(nn.Module):
             return conditioning_BA + label_BA, None, None
         if labels is not None:
             raise ConfigError("this network takes a caption and no labels: pass caption=")
+        if isinstance(caption, ReadCaption):
+            if mask is not None or len(caption) != batch:
+                raise ShapeError(f"expected {batch} captions with their own masks, got {len(caption)}")
+            return conditioning_BA + caption.pooled_BA, None, caption.mask_BM
         assert config.caption_size is not None
         caption, mask = _checked_caption(caption, mask, batch, config.caption_size)
-        pooled_BY = pool_caption(caption, mask, config.caption_pooling)
-        return conditioning_BA + self.caption_embedder(pooled_BY), caption, mask
+        return conditioning_BA + self._pool(caption, mask), caption, mask
+
+    def _pool(self, caption_BMY: Tensor, mask_BM: Tensor) -> Tensor:
+        """What captions add to the vector that modulates every block."""
+        pooled_BA: Tensor = self.caption_embedder(pool_caption(caption_BMY, mask_BM, self.config.caption_pooling))
+        return pooled_BA
 
     def _times(self, timesteps: Tensor | float, batch: int, device: torch.device) -> Tensor:
         """(B,) float32 times as the timestep embedding reads them."""

@@ -19,8 +19,9 @@ _LONGEST_QUOTE = 40
 
 
 class GuidedVelocity:
-    """The velocity that a sampler follows; each distinct text is encoded once, each guided step is one packed forward.
+    """The velocity that a sampler follows; each guided step is one packed forward.
 
+    Each distinct text is encoded once, and what the network reads from it is computed once for all steps.
     A sample with regions is evaluated once for each of its prompts, and the velocities are mixed by their weights.
 
     Args:
@@ -61,8 +62,8 @@ class GuidedVelocity:
             texts += [null if text is None else text for text in negatives]
             samples += range(len(prompts))
         self._samples = samples
-        features_BMY, self._mask_BM = _encode(components.text_encoder, texts, report)
-        self._caption_BMY = features_BMY.to(network.dtype)
+        features_BMY, mask_BM = _encode(components.text_encoder, texts, report)
+        self._caption = network.read_caption(features_BMY.to(network.dtype), mask_BM)
         self._base_sequence_length = _base_sequence_length(network, settings)
         shapes = [start[sample].shape for sample in samples]
         ntk = [_ntk_factor(network, shape, settings) for shape in shapes]
@@ -103,8 +104,7 @@ class GuidedVelocity:
         velocities = self._network(
             [latents[sample].to(self._network.dtype) for sample in self._samples[:rows]],
             t,
-            self._caption_BMY[:rows],
-            self._mask_BM[:rows],
+            self._caption.first(rows),
             ntk_factor=self._ntk_B[:rows],
             rope_scaling_factor=self._rope_scaling_B[:rows],
             base_sequence_length=self._base_sequence_length,
