@@ -7,9 +7,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.runner import Runner
-from flagdit_kernels.bench.record import Measurement, write_suite
+from flagdit_kernels.bench.record import Measurement, Refusal, write_suite
 
-_SUITES = pytest.StashKey[dict[str, list[Measurement]]]()
+_SUITES = pytest.StashKey[dict[str, list[Measurement | Refusal]]]()
 _LOAD_AVERAGE = pytest.StashKey[float]()
 
 
@@ -35,7 +35,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if folder is None or session.testsfailed:
         return
     for suite, rows in session.config.stash[_SUITES].items():
-        write_suite(folder, suite, rows, load_average=session.config.stash[_LOAD_AVERAGE])
+        write_suite(
+            folder,
+            suite,
+            [row for row in rows if isinstance(row, Measurement)],
+            refusals=[row for row in rows if isinstance(row, Refusal)],
+            load_average=session.config.stash[_LOAD_AVERAGE],
+        )
 
 
 @pytest.fixture

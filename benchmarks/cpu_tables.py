@@ -18,18 +18,34 @@ def _startup(suite: Suite) -> str:
             )
             for row in suite["measurements"]
         ],
-    )
+    ) + _missing(suite)
 
 
 def _model(suite: Suite) -> str:
     rows = []
     for row in suite["measurements"]:
         settings = row["settings"]
-        each = 1e3 * row["median"] / row["work"]["pictures"]
+        each = 1e3 * row["median"] / settings["batch"]
         rows.append((settings["size"], settings["batch"], settings["dtype"], time(row, 1e3, 1), f"{each:.1f}"))
-    return "A step of the shipped model under guidance, which evaluates each picture twice.\n\n" + table(
-        ("pictures of", "batch", "dtype", "ms a step", "ms a picture"), rows
+    return (
+        "A step of the shipped models under guidance, which evaluates everything twice.\n\n"
+        + table(("what", "batch", "dtype", "ms a step", "ms each"), rows)
+        + _missing(suite)
     )
+
+
+def _films(suite: Suite) -> str:
+    """Peak memory of each program, one line for each length."""
+    note = (
+        "Peak memory of a process that makes a film. Random latents are decoded and written frame by frame, without\n"
+        "the network; the whole command holds latents and tokens of all frames besides.\n\n"
+    )
+    rows = [
+        (f"`{row['name']}`" if row["name"].startswith("lumina") else row["name"], row["settings"]["size"],
+         row["settings"]["frames"], _memory(row))
+        for row in suite["measurements"]
+    ]  # fmt: skip
+    return note + table(("program", "size", "frames", "peak memory"), rows)
 
 
 def _paired(suite: Suite) -> str:
@@ -94,9 +110,16 @@ def _memory(row: Row) -> str:
     return "" if peak is None else f"{peak / 2**20:.0f} MiB"
 
 
+def _missing(suite: Suite) -> str:
+    """What has no number, and why."""
+    lines = {f"- {row['name']}: {row['reason']}\n" for row in suite.get("refusals", ())}
+    return "\nWithout a number:\n\n" + "".join(sorted(lines)) if lines else ""
+
+
 CPU_TABLES: dict[str, tuple[str, Callable[[Suite], str]]] = {
-    "startup": ("From the command to the picture", _startup),
+    "startup": ("From the command to the first artifact", _startup),
     "model": ("A denoising step", _model),
+    "memory": ("Memory and the length of a film", _films),
     "paired": ("A denoising step, before and after", _paired),
     "training": ("Training", _training),
     "operators": ("Operators", _operators),

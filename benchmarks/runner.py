@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from flagdit_kernels.bench.record import Measurement
+from flagdit_kernels.bench.record import Measurement, Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,12 +16,12 @@ class Runner:
 
     Attributes:
         benchmark: pytest-benchmark's clock.
-        rows: Receives the measurement.
+        rows: Receives the measurement, or why there is none.
         quick: Only see that it runs.
     """
 
     benchmark: BenchmarkFixture
-    rows: list[Measurement]
+    rows: list[Measurement | Refusal]
     quick: bool
 
     def __call__(
@@ -69,3 +71,17 @@ class Runner:
             extra=extra(),
         )
         self.rows.append(measurement)
+
+    def refuse(self, name: str, *, settings: Mapping[str, str | int], reason: str) -> NoReturn:
+        """Leave a row without a number, and skip the test.
+
+        Args:
+            name: What would have been timed.
+            settings: What distinguishes it from other rows of that name.
+            reason: Why it cannot be, in a line.
+
+        Raises:
+            pytest.skip.Exception: Always.
+        """
+        self.rows.append(Refusal(name=name, implementation="flagdit", settings=settings, reason=reason, red=False))
+        pytest.skip(reason)

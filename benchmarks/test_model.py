@@ -1,17 +1,16 @@
-"""The shipped model: seconds of a denoising step."""
-
-from functools import cache
+"""The shipped models: seconds of a denoising step."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from benchmarks.runner import Runner
+from benchmarks.shipped import ARTIFACTS, Artifact, load
 from flagdit_core.noise import latent_noise
+from flagdit_core.pipeline import Pipeline
 from flagdit_core.pipeline.velocity import GuidedVelocity
 from flagdit_core.report import Report
 from flagdit_kernels.bench import check_close
-from lumina_image import ImagePipeline
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PROMPT = "a small red circle left of a large blue square on a yellow background"
@@ -22,43 +21,46 @@ PROMPT = "a small red circle left of a large blue square on a yellow background"
 @pytest.mark.parametrize("side", [128, 256])
 @torch.no_grad()
 def test_denoising_step(measure: Runner, model: str, side: int, batch: int, dtype: str) -> None:
+    """Time a step of pictures."""
+    shape = (side // 8, side // 8)
+    _measure_step(measure, "image", model, f"picture of {side}x{side}", PROMPT, shape, batch, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("artifact", ARTIFACTS[1:], ids=lambda artifact: artifact.modality)
+@torch.no_grad()
+def test_denoising_step_of(measure: Runner, artifact: Artifact, dtype: str) -> None:
+    """Time a step of what the other modalities make by default."""
+    size, shape = artifact.latent
+    if artifact.missing is not None:
+        measure.refuse("denoising step", settings={"size": size, "batch": 1, "dtype": dtype}, reason=artifact.missing)
+    _measure_step(measure, artifact.modality, "nano", size, artifact.prompt, shape, 1, dtype)
+
+
+def _measure_step(
+    measure: Runner, modality: str, model: str, size: str, prompt: str, shape: tuple[int, ...], batch: int, dtype: str
+) -> None:
     """Time what the sampler asks for at each step, once it gives in a batch what float32 gives alone."""
-    pipeline, t = load(model, dtype), torch.tensor(0.5)
-    latents, velocity = noise(pipeline, side, batch), guided_velocity(pipeline, side, batch)
+    pipeline, exact, t = load(modality, model, dtype), load(modality, model, "float32"), torch.tensor(0.5)
+    shape = (pipeline.components.codec.latent_channels, *shape)
+    latents = [latent_noise(shape, seed=0, index=index) for index in range(batch)]
+    velocity = _guided_velocity(pipeline, prompt, latents)
 
     def gate() -> None:
-        exact = guided_velocity(load(model, "float32"), side, 1)(latents[:1], t)[0]
+        expected = _guided_velocity(exact, prompt, latents[:1])(latents[:1], t)[0]
         # rounding adds up over the blocks, and guidance magnifies it
-        check_close(velocity(latents, t)[0], exact, DTYPES[dtype], "velocity", factor=5)
+        check_close(velocity(latents, t)[0], expected, DTYPES[dtype], "velocity", factor=5)
 
     measure(
         "denoising step",
         lambda: velocity(latents, t),
         gate=gate,
-        settings={"size": f"{side}x{side}", "batch": batch, "dtype": dtype},
-        work={"pictures": batch},
+        settings={"size": size, "batch": batch, "dtype": dtype},
+        work={"artifacts": batch},
     )
 
 
-@cache
-def load(model: str, dtype: str) -> ImagePipeline:
-    """The pipeline, read once."""
-    return ImagePipeline.from_pretrained(model, dtype=DTYPES[dtype])
-
-
-def noise(pipeline: ImagePipeline, side: int, batch: int) -> list[Tensor]:
-    """Where ``batch`` pictures start."""
-    return [latent_noise(latent_shape(pipeline, side), seed=0, index=index) for index in range(batch)]
-
-
-def guided_velocity(pipeline: ImagePipeline, side: int, batch: int) -> GuidedVelocity:
+def _guided_velocity(pipeline: Pipeline, prompt: str, start: list[Tensor]) -> GuidedVelocity:
     """What the sampler follows, with the model's own settings."""
-    parts = pipeline.components
-    start = noise(pipeline, side, batch)
-    return GuidedVelocity(parts, [PROMPT] * batch, [None] * batch, start, parts.sampling, Report())
-
-
-def latent_shape(pipeline: ImagePipeline, side: int) -> tuple[int, int, int]:
-    """(C, H, W) of a square picture's latent."""
-    codec = pipeline.components.codec
-    return (codec.latent_channels, side // codec.stride[1], side // codec.stride[2])
+    parts, count = pipeline.components, len(start)
+    return GuidedVelocity(parts, [prompt] * count, [None] * count, start, parts.sampling, Report())

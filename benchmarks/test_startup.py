@@ -1,4 +1,4 @@
-"""The program as users start it: from the command to its answer, and to the first picture."""
+"""The program as users start it: from the command to its answer, and to the first thing that it makes."""
 
 import subprocess
 import sysconfig
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from PIL import Image
+import pytest
 
 from benchmarks.processes import peak_memory, run_program
 from benchmarks.runner import Runner
+from benchmarks.shipped import ARTIFACTS, Artifact
 
 LUMINA = str(Path(sysconfig.get_path("scripts")) / "lumina")
-PROMPT = "a large red circle in the center on a white background"
 
 
 def test_help(measure: Runner) -> None:
@@ -25,17 +25,16 @@ def test_help(measure: Runner) -> None:
     _measure_program(measure, "lumina --help", command, check=check, rounds=10)
 
 
-def test_first_picture(measure: Runner, model: str, quick: bool, tmp_path: Path) -> None:
-    """Time ``lumina infer`` with its defaults, start-up included, once it writes a picture."""
-    picture = tmp_path / "first.png"
-    command = [LUMINA, "infer", PROMPT, "-o", str(picture), "--model", model, "--seed", "0"]
-    command += ["--steps", "1"] if quick else []
-
-    def check() -> None:
-        with Image.open(picture) as image:
-            assert len(set(image.convert("L").tobytes())) > 1, "the picture is of one colour: no number"
-
-    _measure_program(measure, f'lumina infer "{PROMPT}" -o first.png', command, check=check, rounds=5)
+@pytest.mark.parametrize("artifact", ARTIFACTS, ids=lambda artifact: artifact.modality)
+def test_first_artifact(measure: Runner, model: str, quick: bool, tmp_path: Path, artifact: Artifact) -> None:
+    """Time ``lumina infer`` with its defaults, start-up included, once it writes what it is asked for."""
+    file, name = tmp_path / artifact.file, f'lumina infer "{artifact.prompt}" -o {artifact.file}'
+    command = [LUMINA, "infer", artifact.prompt, "-o", str(file), "--seed", "0"]
+    command += ["--model", model] if artifact.modality == "image" else []
+    command += artifact.quick if quick else ()
+    if artifact.missing is not None:
+        measure.refuse(name, settings={}, reason=artifact.missing)
+    _measure_program(measure, name, command, check=lambda: artifact.check(file), rounds=artifact.rounds)
 
 
 def _measure_program(

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 _DISTRIBUTIONS = (
-    "flagdit-kernels", "flagdit-core", "lumina-image", "torch", "triton", "transformers", "diffusers", "numpy",
-    "liger-kernel",
+    "flagdit-kernels", "flagdit-core", "lumina-image", "lumina-video", "lumina-3d", "lumina-audio", "torch", "triton",
+    "transformers", "diffusers", "numpy", "liger-kernel",
 )  # fmt: skip
 _CPU = torch.device("cpu")
 
