@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flagdit_core import FlagDiT, FlagDiTConfig, modalities
+from flagdit_core import modalities
 from flagdit_core.modalities import Modality
 from flagdit_core.output import atomic_file
-from flagdit_core.pipeline import Components, Pipeline, SamplingSettings, generate_latents
+from flagdit_core.pipeline import Components, Pipeline, generate_latents
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from flagdit_core.report import Report
-from flagdit_core.text_encoder import build_small_text_encoder
+from flagdit_core.testing import random_components
 from flagdit_core.world import Check, Prompt, Verdict
 
 CHANNELS = 4
@@ -124,19 +124,7 @@ def toy_world(size: tuple[int, int] | None) -> ToyWorld:
 @pytest.fixture(scope="session")
 def components() -> Components:
     """Tiny random parts; the network's weights are large enough for prompts to matter."""
-    torch.manual_seed(0)
-    config = FlagDiTConfig(
-        in_channels=CHANNELS, hidden_size=32, depth=2, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
-        conditioning_size=32, caption_size=16,
-    )  # fmt: skip
-    model = FlagDiT(config).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    encoder = build_small_text_encoder(
-        ["a red circle"], vocab_size=300, hidden_size=16, num_layers=1, num_heads=2, max_tokens=16, seed=0
-    )
-    sampling = SamplingSettings(num_inference_steps=3, training_shape=(1, 8, 8))
-    return Components(text_encoder=encoder.eval(), model=model, codec=ToyCodec(), sampling=sampling)
+    return random_components(ToyCodec(), ["a red circle"], training_shape=(1, 8, 8), guidance_scale=4.0, spread=0.2)
 
 
 @pytest.fixture(scope="session")

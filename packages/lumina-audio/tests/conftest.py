@@ -7,9 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderOobleck
 
-from flagdit_core import FlagDiT, FlagDiTConfig
-from flagdit_core.pipeline import Components, SamplingSettings
-from flagdit_core.text_encoder import build_small_text_encoder
+from flagdit_core.testing import random_components
 from lumina_audio import AudioPipeline
 from lumina_audio.codec import SoundCodec
 from lumina_audio.mel_codec import MelCodec
@@ -44,25 +42,11 @@ def waveform_codec() -> WaveformCodec:
 
 
 def _pipeline(codec: SoundCodec, seconds: float, name: str) -> AudioPipeline:
-    """Random parts whose weights are large enough for prompts to matter."""
-    torch.manual_seed(0)
-    config = FlagDiTConfig(
-        in_channels=6, patch_size=1, hidden_size=32, depth=2, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
-        conditioning_size=32, caption_size=16,
+    """Sounds of that length by default."""
+    components = random_components(
+        codec, CAPTIONS, training_shape=(1, 1, 8), defaults={"audio_length_in_s": seconds}, num_inference_steps=2,
+        patch_size=1,
     )  # fmt: skip
-    model = FlagDiT(config).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    encoder = build_small_text_encoder(
-        CAPTIONS, vocab_size=300, hidden_size=16, num_layers=1, num_heads=2, max_tokens=24, seed=0
-    )
-    components = Components(
-        text_encoder=encoder.eval(),
-        model=model,
-        codec=codec,
-        sampling=SamplingSettings(num_inference_steps=2, guidance_scale=2.0, training_shape=(1, 1, 8)),
-        defaults={"audio_length_in_s": seconds},
-    )
     return AudioPipeline(components, name=name)
 
 

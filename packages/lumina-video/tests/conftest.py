@@ -4,12 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, AutoencoderKLWan
+from diffusers import AutoencoderKLWan
 
-from flagdit_core import FlagDiT, FlagDiTConfig
-from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.pipeline import Components, SamplingSettings
-from flagdit_core.text_encoder import build_small_text_encoder
+from flagdit_core.testing import random_components, random_picture_codec
 from lumina_video import VideoPipeline
 from lumina_video.codec import CausalCodec, FilmCodec, FrameCodec
 
@@ -19,16 +16,7 @@ CAPTIONS = ["a red circle moves from left to right on a white background", "a bl
 @pytest.fixture(scope="session")
 def frame_codec() -> FrameCodec:
     """A random picture VAE with a scale and a shift, frame by frame."""
-    torch.manual_seed(1)
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=4,
-        latent_channels=4,
-        mid_block_add_attention=False,
-    )
-    return FrameCodec(PictureCodec(vae, scale=0.5, shift=0.25))
+    return FrameCodec(random_picture_codec())
 
 
 @pytest.fixture(scope="session")
@@ -48,26 +36,9 @@ def causal_codec() -> CausalCodec:
 
 
 def _pipeline(codec: FilmCodec, num_frames: int, name: str) -> VideoPipeline:
-    """Random parts whose weights are large enough for prompts to matter; films are 48 x 32 by default."""
-    torch.manual_seed(0)
-    config = FlagDiTConfig(
-        in_channels=4, hidden_size=32, depth=2, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
-        conditioning_size=32, caption_size=16,
-    )  # fmt: skip
-    model = FlagDiT(config).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    encoder = build_small_text_encoder(
-        CAPTIONS, vocab_size=300, hidden_size=16, num_layers=1, num_heads=2, max_tokens=24, seed=0
-    )
-    components = Components(
-        text_encoder=encoder.eval(),
-        model=model,
-        codec=codec,
-        sampling=SamplingSettings(num_inference_steps=3, guidance_scale=2.0, training_shape=(5, 4, 4)),
-        defaults={"height": 32, "width": 48, "num_frames": num_frames, "fps": 8.0},
-    )
-    return VideoPipeline(components, name=name)
+    """Films are 48 x 32 by default."""
+    defaults = {"height": 32, "width": 48, "num_frames": num_frames, "fps": 8.0}
+    return VideoPipeline(random_components(codec, CAPTIONS, training_shape=(5, 4, 4), defaults=defaults), name=name)
 
 
 @pytest.fixture(scope="session")

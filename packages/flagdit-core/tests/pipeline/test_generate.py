@@ -165,7 +165,7 @@ def test_dropped_tokens_are_reported_and_strict_forbids_them(components: Compone
     """A prompt past the encoder's limit is a deviation, and an error under strict."""
     report, prompt = Report(), "circle " * 100
     sample(components, [prompt], [SHAPE], report=report)
-    assert "tokens past 16 were dropped" in report.deviations[0]
+    assert "tokens past 24 were dropped" in report.deviations[0]
     with pytest.raises(StrictError, match="dropped"):
         sample(components, [prompt], [SHAPE], report=Report(strict=True))
 

@@ -22,6 +22,7 @@ MODALITY = Modality(
     models={"nano": Path(__file__).parent / "models" / "nano"},
     recipes={
         "nano": "lumina_3d.recipes:nano",
+        "tiny": "lumina_3d.recipes:tiny",
         "folder": "lumina_3d.recipes:folder",
         "vae": "lumina_3d.recipes:vae",
     },

@@ -24,6 +24,7 @@ MODALITY = Modality(
     recipes={
         "nano": "lumina_audio.recipes:nano",
         "phonemes": "lumina_audio.recipes:phonemes",
+        "tiny": "lumina_audio.recipes:tiny",
         "folder": "lumina_audio.recipes:folder",
         "mel_vae": "lumina_audio.recipes:mel_vae",
     },

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,30 @@ class WorldRecipe:
             raise ConfigError(
                 f"training.num_steps must be the sum of the stages' steps, {steps}, got {self.training.num_steps}"
             )
+
+
+def shrunk(recipe: WorldRecipe) -> WorldRecipe:
+    """A recipe of the same code, from nothing, that is over in a minute and too small to learn much.
+
+    Args:
+        recipe: Of a small model.
+
+    Returns:
+        The same with a very small network and text encoder; its stages and its training are still to be shortened.
+    """
+    network = replace(
+        recipe.model,
+        hidden_size=64,
+        depth=3,
+        num_heads=2,
+        num_kv_heads=2,
+        ffn_hidden_size=192,
+        conditioning_size=64,
+        caption_size=64,
+    )
+    text_encoder = TextEncoderRecipe(num_layers=1, captions=500)
+    training = replace(recipe.training, ema_decay=0.9, log_every=10, checkpoint_every=50)
+    return replace(recipe, model=network, text_encoder=text_encoder, training=training, start_from=None, workers=1)
 
 
 def train_world_model(
