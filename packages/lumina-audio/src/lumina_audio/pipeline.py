@@ -46,7 +46,7 @@ class AudioPipeline(Pipeline):
 
     Example:
         >>> pipe = AudioPipeline.from_pretrained("nano")
-        >>> pipe("three short high beeps, then a low bell", audio_length_in_s=3.2, seed=7).audios[0].seconds
+        >>> pipe("a high bell, then a low bell", audio_length_in_s=3.2, seed=1).audios[0].seconds
         3.2
     """
 
@@ -105,8 +105,8 @@ class AudioPipeline(Pipeline):
         inside the span, or before it at the end of the given sound; no training is needed for it.
 
         Args:
-            prompt: One text or several, none of them empty. What is to be spoken stands in quotes; for a model trained
-                on phonemes espeak-ng spells it as it sounds.
+            prompt: One text or several, none of them empty; with a given sound, what the whole is. What is to be spoken
+                stands in quotes; for a model trained on phonemes espeak-ng spells it as it sounds.
             negative_prompt: What to steer away from: one text for all, or one for each prompt.
             audio_length_in_s: Seconds, made to the sample. None for the model's own, or with a span the given sound's.
             audio: Sound to go on from, or to change a span of; resampled to the model's rate.
