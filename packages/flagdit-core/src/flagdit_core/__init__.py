@@ -3,8 +3,9 @@
 Public names load on first use, so that importing the package (and the command line) stays cheap.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flagdit_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from flagdit_core.layout import Packed, pack, unpack
@@ -27,12 +28,4 @@ _HOMES = {
     "unpack": "layout",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'flagdit_core' has no attribute {name!r}")
-    return getattr(import_module(f"flagdit_core.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -3,8 +3,9 @@
 Public names load on first use, so that importing the package stays cheap.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flagdit_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from lumina_3d.artifacts import save_object
@@ -57,12 +58,4 @@ _HOMES = {
     "save_views": "transforms",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lumina_3d' has no attribute {name!r}")
-    return getattr(import_module(f"lumina_3d.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -3,8 +3,9 @@
 Public names load on first use, so that importing the package stays cheap.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flagdit_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from lumina_audio.artifacts import save_sound
@@ -23,12 +24,4 @@ _HOMES = {
     "save_sound": "artifacts",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lumina_audio' has no attribute {name!r}")
-    return getattr(import_module(f"lumina_audio.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -3,8 +3,9 @@
 Public names load on first use, so that importing the package stays cheap.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flagdit_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from lumina_image.pipeline import ImageOutput, ImagePipeline
@@ -14,12 +15,4 @@ __all__ = ["ImageOutput", "ImagePipeline"]
 
 _HOMES = {"ImageOutput": "pipeline", "ImagePipeline": "pipeline"}
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lumina_image' has no attribute {name!r}")
-    return getattr(import_module(f"lumina_image.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -3,8 +3,9 @@
 Public names load on first use, so that importing the package stays cheap.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flagdit_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from lumina_video.artifacts import save_film
@@ -24,12 +25,4 @@ _HOMES = {
     "save_film": "artifacts",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lumina_video' has no attribute {name!r}")
-    return getattr(import_module(f"lumina_video.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
