@@ -87,6 +87,18 @@ def test_several_objects(saved: Path, tmp_path: Path) -> None:
     assert first.volume != pytest.approx(second.volume, rel=1e-3)
 
 
+def test_a_picture_of_the_front(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It changes the object, and the file tells which picture it was."""
+    Image.effect_noise((40, 40), 80).convert("RGB").save(tmp_path / "front.png")
+    assert _infer(tmp_path / "free.ply", saved) == 0
+    assert _infer(tmp_path / "given.ply", saved, "--front", str(tmp_path / "front.png")) == 0
+    free, given = (trimesh.load(tmp_path / f"{name}.ply") for name in ("free", "given"))
+    assert free.volume != pytest.approx(given.volume, rel=1e-3)
+    assert _told(tmp_path / "free.ply", capsys)["given_files"] == {}
+    told = _told(tmp_path / "given.ply", capsys)
+    assert told["given_files"]["front"]["path"] == str(tmp_path / "front.png")  # type: ignore[index]
+
+
 def test_views_that_contradict_one_another_are_told(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +134,8 @@ def test_where_there_is_no_object_the_views_are_kept(
         (["--size", "50x32"], "width must be a multiple of 16, got 50; the nearest are 48 and 64"),
         (["--mesh-resolution", "8"], "--mesh-resolution must be from 16 to 512, got 8"),
         (["--mesh-resolution", "1000"], "--mesh-resolution must be from 16 to 512, got 1000"),
+        (["--front", "none.png"], "there is no file none.png"),
+        (["--front", "FILE"], "cannot be read as a picture"),
         (["--points", "points.glb"], "--points must end in .ply, got points.glb"),
         (["--points", "no/points.ply"], "there is no folder no"),
         (["--turntable", "turn.avi"], "--turntable must end in .png, .mp4, .webm, .gif, got turn.avi"),

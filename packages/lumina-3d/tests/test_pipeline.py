@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import (
@@ -18,6 +19,7 @@ from flagdit_core.errors import (
 )
 from flagdit_core.noise import latent_noise
 from flagdit_core.pipeline import Components
+from flagdit_core.pixels import to_pixels
 from lumina_3d import EmptyForegroundError, ObjectPipeline, orbit
 
 PROMPT = "a medium blue cone on a large red cube"
@@ -128,6 +130,23 @@ def test_any_size(pipe: ObjectPipeline) -> None:
     assert views.images.shape == (4, 16, 64, 3)
 
 
+def test_a_picture_of_the_front_is_kept(pipe: ObjectPipeline) -> None:
+    """It is the first view exactly, whatever its size was, and the other views are made to it."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    given = latents_of(pipe, image=picture, seed=1)
+    expected = pipe.components.codec.encode(to_pixels(np.asarray(picture))[None])[0]
+    torch.testing.assert_close(given[0, :, 0], expected)
+    free = latents_of(pipe, seed=1)
+    assert not torch.allclose(given[:, :, 1:], free[:, :, 1:], rtol=0, atol=1e-5)
+    wide = Image.new("RGB", (64, 16), "white")
+    wide.paste((200, 0, 0), (32, 0, 48, 16))
+    expected = np.full((32, 32, 3), 255, dtype=np.uint8)
+    expected[12:20, 16:24] = (200, 0, 0)
+    seen = pipe(PROMPT, image=wide, seed=1).latents[0, :, 0]
+    difference = seen - pipe.components.codec.encode(to_pixels(expected)[None])[0]
+    assert difference.abs().mean() < 0.15 * seen.abs().mean()
+
+
 def test_latents_in_and_out(pipe: ObjectPipeline) -> None:
     """The seed's own noise as latents gives the seed's views; the report says that latents were given."""
     noise = torch.stack([latent_noise((4, 4, 4, 4), seed=9, index=index) for index in (0, 1)])
@@ -168,6 +187,7 @@ def test_report_and_strict(pipe: ObjectPipeline) -> None:
         ({"num_views": 0}, ConfigError, "num_views must be a whole number of at least 1, got 0"),
         ({"num_views": -3}, ConfigError, "num_views"),
         ({"num_views": 2.5}, ConfigError, "got 2.5"),
+        ({"num_views": 1, "image": Image.new("RGB", (8, 8))}, ConfigError, "leaves none to make"),
         ({"num_inference_steps": 0}, ConfigError, "num_inference_steps"),
         ({"guidance_scale": float("nan")}, ConfigError, "guidance_scale"),
         ({"solver": "magic"}, ConfigError, "the solvers are euler"),

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from flagdit_core.errors import CodecError, OutputError
 from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
 from flagdit_core.output import atomic_file, check_ending
+from flagdit_core.picture_files import read_png_metadata
 from lumina_3d.transforms import read_transforms
 from lumina_3d.views import Object3D
 
@@ -95,8 +94,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
             case ".json":
                 return decode_metadata(json.dumps(read_transforms(path)[2].get(METADATA_KEY)), path)
             case ".png":
-                with Image.open(path) as picture:
-                    return decode_metadata(picture.info.get(METADATA_KEY), path)
+                return read_png_metadata(path)
             case ".mp4" | ".webm" | ".gif":
                 from flagdit_core.film_files import read_film_metadata  # loads PyAV
 

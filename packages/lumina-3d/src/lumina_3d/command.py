@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.metadata import fingerprints
+from flagdit_core.picture_files import read_picture
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from flagdit_core.report import Report
 from lumina_3d import turntable
@@ -41,6 +43,7 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
     output = pipeline(
         request.prompts,
         negative_prompt=request.negative_prompt,
+        image=read_picture(options["front"]) if "front" in options else None,
         width=width,
         height=height,
         num_views=num_views,
@@ -51,6 +54,7 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
         progress=request.progress,
         settings=request.settings,
     )
+    output.report.record(given_files=fingerprints({"front": options["front"]} if "front" in options else {}))
     for path in request.paths:
         if path.suffix.lower() == ".stl":
             output.report.deviation(

@@ -14,6 +14,7 @@ MODALITY = Modality(
     read_metadata="lumina_3d.artifacts:read_metadata",
     options=(
         Option(name="views", kind=int, help="how many views are made all around the object"),
+        Option(name="front", kind=Path, help="picture of its front, before a plain background, as the first view"),
         Option(name="mesh-resolution", kind=int, help="voxels along its longest side (64)"),
         Option(name="views-folder", kind=Path, help="folder to write too: the views and transforms.json"),
         Option(name="points", kind=Path, help=".ply to write too: points on the surface"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
@@ -15,6 +16,7 @@ from flagdit_core.pipeline.arguments import check_frame_size, check_latents, che
 from flagdit_core.pixels import Pictures, to_pictures
 from flagdit_core.report import Report
 from lumina_3d.cameras import ELEVATIONS, orbit
+from lumina_3d.conditioning import known_front
 from lumina_3d.modality import MODALITY
 from lumina_3d.reconstruction import reconstruct
 from lumina_3d.views import Object3D, Views
@@ -77,6 +79,7 @@ class ObjectPipeline(Pipeline):
         prompt: str | Sequence[str],
         *,
         negative_prompt: str | Sequence[str] | None = None,
+        image: Image.Image | None = None,
         height: int | None = None,
         width: int | None = None,
         num_views: int | None = None,
@@ -101,6 +104,7 @@ class ObjectPipeline(Pipeline):
         Args:
             prompt: One text or several, none of them empty.
             negative_prompt: What to steer away from: one text for all, or one for each prompt.
+            image: Picture of the objects' front before a plain background: the first view, which is kept.
             height: Pixels of a view, a multiple of the codec's stride times the patch size.
             width: Pixels, likewise.
             num_views: Around each object, at least 1; a mesh needs 3.
@@ -150,6 +154,9 @@ class ObjectPipeline(Pipeline):
         elevations = parts.defaults.get("elevations", ELEVATIONS)
         shape = (parts.codec.latent_channels, num_views, size.rows, size.columns)
         check_latents(latents, (count, *shape))
+        what = f"{count} object{'s' if count > 1 else ''} of {num_views} views of {size}"
+        with memory_errors(what):
+            known = None if image is None else known_front(parts.codec, image, shape, size, parts.model.device)
         report = Report(strict=strict)
         report.record(
             model=self.name,
@@ -158,9 +165,9 @@ class ObjectPipeline(Pipeline):
             width=size.width,
             num_views=num_views,
             elevations=list(elevations),
+            from_image=image is not None,
             from_latents=latents is not None,
         )
-        what = f"{count} object{'s' if count > 1 else ''} of {num_views} views of {size}"
         final = self.sample(
             batch,
             shape,
@@ -168,6 +175,7 @@ class ObjectPipeline(Pipeline):
             what=what,
             num_bytes=count * num_views * size.num_bytes,
             latents=latents,
+            known=known,
             callback_on_step_end=callback_on_step_end,
             progress=progress,
             report=report,

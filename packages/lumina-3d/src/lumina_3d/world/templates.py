@@ -51,5 +51,5 @@ def silhouettes(
     motion = np.eye(4)
     motion[:3, :3] = turning(turn)
     mesh.apply_transform(motion).visual.face_colors = (255, 255, 255, 255)
-    views = render(mesh, cameras, width=width, height=height, light=None, background=(0, 0, 0), supersampling=3)
+    views = render(mesh, cameras, width=width, height=height, light=None, background=(0, 0, 0), supersampling=2)
     return np.ascontiguousarray(views.images[..., 0])
