@@ -59,6 +59,17 @@ def test_what_a_format_cannot_hold_is_refused(
         check_film_file(tmp_path / name, **{"width": 32, "height": 32, "fps": 8.0, **changes})
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "odd", [np.zeros((32, 48, 3), np.uint8), np.zeros((48, 64), np.uint8), np.zeros((48, 64, 3), np.float32)]
+)
+def test_frames_of_another_kind_are_refused(ending: str, odd: npt.NDArray[np.uint8], tmp_path: Path) -> None:
+    """A frame of another size would be scaled by the encoder without a word; nothing is left of such a film."""
+    with pytest.raises(ShapeError, match=r"expected frames of uint8 \(48, 64, 3\), got .* as frame 2"):
+        write_film([*_frames(2), odd], tmp_path / f"a{ending}", fps=5.0, metadata={})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_without_settings_are_named(tmp_path: Path) -> None:
     """A missing file, a text and films made elsewhere raise one line each."""
     for ending in ENDINGS:

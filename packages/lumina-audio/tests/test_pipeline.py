@@ -153,7 +153,7 @@ def test_report_and_strict(pipe: AudioPipeline) -> None:
         ({"num_audios_per_prompt": 0}, ConfigError, "num_audios_per_prompt"),
         ({"first_audio_index": -1}, ConfigError, "first_audio_index"),
         ({"seed": -1}, ConfigError, "seed"),
-        ({"seed": [1, 2]}, ConfigError, "one seed"),
+        ({"seed": [1, 2]}, ConfigError, "one seed, a whole number, or one for each of the 1 prompts"),
         ({"negative_prompt": ["a", "b"]}, ConfigError, "one negative_prompt"),
         ({"latents": torch.zeros(1, 6, 9)}, ShapeError, r"\(1, 6, 8\)"),
         ({"latents": torch.zeros(1, 6, 8), "seed": 1}, ConfigError, "one of them"),

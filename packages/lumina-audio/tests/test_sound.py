@@ -85,8 +85,9 @@ def test_resampling_keeps_duration_pitch_and_level(rate: int) -> None:
     spectrum = np.abs(np.fft.rfft(after.samples[0]))
     assert spectrum.argmax() / after.seconds == pytest.approx(1000, abs=3)
     assert after.level_db == pytest.approx(before.level_db, abs=0.1)
-    with pytest.raises(ConfigError, match="positive"):
-        before.resampled(0)
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="positive"):
+            before.resampled(wrong)
 
 
 def test_channels() -> None:

@@ -142,7 +142,7 @@ def test_films_without_frames_or_rate() -> None:
     """A film has a frame and goes forward."""
     with pytest.raises(ConfigError, match="at least one frame"):
         Film(frames=_frames(2)[:0], fps=8.0)
-    for fps in (0.0, -1.0, float("nan")):
+    for fps in (0.0, -1.0, float("nan"), float("inf"), "8"):
         with pytest.raises(ConfigError, match="above 0"):
             Film(frames=_frames(2), fps=fps)
     assert Film(frames=_frames(6), fps=4.0).seconds == 1.5

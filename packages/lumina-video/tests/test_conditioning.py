@@ -101,7 +101,7 @@ def test_the_end_of_a_film() -> None:
     film = Film(frames=frames, fps=8.0)
     assert np.array_equal(np.stack(last_frames(film, 2)), frames[3:])
     assert len(last_frames(film, 5)) == 5
-    for count in (0, -1, 6):
+    for count in (0, -1, 6, 2.0, True):
         with pytest.raises(ConfigError, match=f"overlap of 1 to 5 frames, as many as the film has, got {count}"):
             last_frames(film, count)
 

@@ -76,7 +76,7 @@ def write_film(
 
     Raises:
         ConfigError: The file ending is not one of ours, or the rate is out of the format's range.
-        ShapeError: The format cannot have this size.
+        ShapeError: The format cannot have this size, or a frame is no 8-bit RGB picture of it.
         OutputError: The file cannot be written.
     """
     path, rest = Path(path), iter(frames)
@@ -84,11 +84,12 @@ def write_film(
     height, width = first.shape[:2]
     check_film_file(path, width=width, height=height, fps=fps)
     comment = encode_metadata({METADATA_KEY: dict(metadata)}, ascii_only=True)
+    pictures = _of_one_size(chain([first], rest), (height, width, 3))
     with atomic_file(path) as temporary:
         if path.suffix.lower() == ".gif":
-            write_gif(chain([first], rest), temporary, fps=fps, comment=comment)
+            write_gif(pictures, temporary, fps=fps, comment=comment)
         else:
-            _write_video(chain([first], rest), temporary, path, fps, comment)
+            _write_video(pictures, temporary, path, fps, comment)
 
 
 def read_film_metadata(path: Path | str) -> dict[str, Any]:
@@ -118,6 +119,16 @@ def read_film_metadata(path: Path | str) -> dict[str, Any]:
         raise CodecError(f"{path} cannot be read as a film: {error}") from error
     settings = decode_metadata(comment, path).get(METADATA_KEY)
     return settings if isinstance(settings, dict) else decode_metadata(None, path)
+
+
+def _of_one_size(
+    frames: Iterable[npt.NDArray[np.uint8]], shape: tuple[int, int, int]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The same frames; an encoder would scale one of another size, and say nothing."""
+    for number, frame in enumerate(frames):
+        if frame.shape != shape or frame.dtype != np.uint8:
+            raise ShapeError(f"expected frames of uint8 {shape}, got {frame.dtype} {frame.shape} as frame {number}")
+        yield frame
 
 
 def _write_video(

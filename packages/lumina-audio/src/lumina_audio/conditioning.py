@@ -23,7 +23,12 @@ def fitting(sound: Sound, codec: SoundCodec) -> Sound:
 
     Returns:
         The same sound, resampled, and mixed down or played on both sides.
+
+    Raises:
+        ConfigError: It is something else.
     """
+    if not isinstance(sound, Sound):
+        raise ConfigError(f"audio must be a Sound, got {type(sound).__name__}; read_sound reads one from a file")
     sound = sound.mono() if codec.audio_channels == 1 else sound.stereo()
     return sound.resampled(codec.sample_rate)
 
@@ -40,7 +45,7 @@ def check_span(span: tuple[float, float] | None, sound: Sound, seconds: float) -
         The span.
 
     Raises:
-        ConfigError: It is empty or reaches beyond what there is.
+        ConfigError: It is none, is empty, or reaches beyond what there is.
     """
     if span is None:
         if sound.seconds >= seconds:
@@ -49,6 +54,8 @@ def check_span(span: tuple[float, float] | None, sound: Sound, seconds: float) -
                 "ask for more, or name a span to make anew"
             )
         return sound.seconds, seconds
+    if len(span) != 2 or not all(isinstance(edge, int | float) for edge in span):
+        raise ConfigError(f"audio_span must be (start, end) in seconds, got {span!r}")
     start, end = span
     if not 0 <= start < end <= seconds:
         raise ConfigError(f"expected a span within 0 and {seconds:.2f} s, its start before its end, got {start}, {end}")

@@ -117,7 +117,7 @@ class Sound:
         """
         import soxr  # only where it is needed
 
-        if sample_rate < 1:
+        if not 1 <= sample_rate < np.inf:
             raise ConfigError(f"expected a sample rate of a positive number of hertz, got {sample_rate}")
         if sample_rate == self.sample_rate:
             return self

@@ -89,7 +89,12 @@ def as_frame(image: Image.Image, size: FrameSize) -> Picture:
 
     Returns:
         (H, W, 3) uint8.
+
+    Raises:
+        ConfigError: It is something else.
     """
+    if not isinstance(image, Image.Image):
+        raise ConfigError(f"expected a PIL image to begin or end with, got {type(image).__name__}")
     scale = max(size.width / image.width, size.height / image.height)
     scaled = image.convert("RGB").resize(
         (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
@@ -111,9 +116,9 @@ def last_frames(film: Film, count: int) -> list[Picture]:
     Raises:
         ConfigError: The film has not so many.
     """
-    if not 1 <= count <= len(film.frames):
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= len(film.frames):
         raise ConfigError(
-            f"expected an overlap of 1 to {len(film.frames)} frames, as many as the film has, got {count}"
+            f"expected an overlap of 1 to {len(film.frames)} frames, as many as the film has, got {count!r}"
         )
     return list(deque(film.frames, maxlen=count))
 

@@ -1,5 +1,6 @@
 """What this package makes."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -33,7 +34,7 @@ class Film:
         fps: Frames a second, above 0.
 
     Raises:
-        ConfigError: There is no frame, or the rate is not positive.
+        ConfigError: There is no frame, or the rate is no positive number.
     """
 
     frames: Frames
@@ -42,8 +43,9 @@ class Film:
     def __post_init__(self) -> None:
         if not len(self.frames):
             raise ConfigError("a film needs at least one frame")
-        if not self.fps > 0:
-            raise ConfigError(f"fps must be above 0, got {self.fps}")
+        number = isinstance(self.fps, int | float) and not isinstance(self.fps, bool)
+        if not number or not 0 < self.fps < math.inf:
+            raise ConfigError(f"fps must be a number above 0, got {self.fps!r}")
 
     @property
     def seconds(self) -> float:

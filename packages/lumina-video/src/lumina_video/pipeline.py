@@ -232,6 +232,8 @@ def _frames_before(codec: FilmCodec, video: Film | None, overlap: int | None, *,
         if overlap is not None:
             raise ConfigError(f"overlap is how many frames of video are gone on from; give video too, got {overlap}")
         return []
+    if not isinstance(video, Film):
+        raise ConfigError(f"video must be a Film, got {type(video).__name__}; read_film reads one from a file")
     if has_image:
         raise ConfigError("a film can begin with a picture or go on from another film; give image or video")
     return last_frames(video, usual_overlap(codec, len(video.frames)) if overlap is None else overlap)
@@ -241,7 +243,7 @@ def _transition(next_prompt: str | None, latent_frames: int) -> list[Region]:
     """The share of another prompt, growing from frame to frame."""
     if next_prompt is None:
         return []
-    if not next_prompt.strip() or latent_frames < 2:
+    if not isinstance(next_prompt, str) or not next_prompt.strip() or latent_frames < 2:
         raise ConfigError(
             "a transition needs a next_prompt that says something and 2 latent frames or more, "
             f"got {next_prompt!r} and {latent_frames}"

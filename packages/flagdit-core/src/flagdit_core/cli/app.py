@@ -61,7 +61,10 @@ def infer(
     device: Device = None,
     dtype: Dtype = "float32",
 ) -> None:
-    """Make an image, a video, a 3-D object or sound from a sentence."""
+    """Make an image, a video, a 3-D object or sound from a sentence.
+
+    For example: lumina infer "a red circle" -o circle.png
+    """
     from flagdit_core.cli.infer import InferOptions, run_infer
 
     run_infer(
@@ -86,7 +89,7 @@ def train(
     run_train(recipe, tuple(overrides or ()), output=output, resume=resume)
 
 
-@app.command("eval", epilog=DEBUG_HELP)
+@app.command("eval", epilog=DEBUG_HELP, short_help="Have a world's verifier judge a model.")
 def evaluate(
     target: Annotated[str, typer.Argument(metavar="RECIPE_OR_MODEL", help="A model, or a recipe that has been run.")],
     count: Annotated[int, typer.Option(help="Held-out captions.")] = 500,
@@ -115,7 +118,7 @@ def evaluate(
     )  # fmt: skip
 
 
-@app.command(epilog=DEBUG_HELP)
+@app.command(epilog=DEBUG_HELP, short_help="Convert the authors' weights, or pickled ones.")
 def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The authors' folder or weights file.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to make, or a .safetensors file.")],
@@ -133,7 +136,7 @@ def convert(
     run_convert(source, target, family=family, config=config)
 
 
-@app.command(epilog=DEBUG_HELP)
+@app.command(epilog=DEBUG_HELP, short_help="Say what is installed, or what a model or file is.")
 def info(
     target: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="A model, or a file that this program made.")

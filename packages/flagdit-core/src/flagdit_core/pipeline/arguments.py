@@ -201,6 +201,8 @@ def check_whole(name: str, value: int, least: int) -> None:
 
 def _checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     """The prompts as a list."""
+    if not isinstance(prompt, Sequence):
+        raise ConfigError(f"expected a prompt that says what to make, got {prompt!r}")
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     if not prompts:
         raise ConfigError("expected at least one prompt, got an empty list")
@@ -215,8 +217,8 @@ def _for_each(text: str | Sequence[str] | None, count: int, name: str) -> list[s
     """One text for all prompts, or one for each."""
     if text is None or isinstance(text, str):
         return [text] * count
-    if len(text) != count:
-        raise ConfigError(f"expected one {name}, or one for each of the {count} prompts, got {len(text)}")
+    if not isinstance(text, Sequence) or len(text) != count:
+        raise ConfigError(f"expected one {name}, or one for each of the {count} prompts, got {text!r}")
     return list(text)
 
 
@@ -226,6 +228,6 @@ def _seeds(seed: int | Sequence[int] | None, count: int) -> list[int]:
         return [secrets.randbits(_SEED_BITS) for _ in range(count)]
     if isinstance(seed, int):
         return [seed] * count
-    if len(seed) != count:
-        raise ConfigError(f"expected one seed, or one for each of the {count} prompts, got {len(seed)}")
+    if not isinstance(seed, Sequence) or len(seed) != count:
+        raise ConfigError(f"expected one seed, a whole number, or one for each of the {count} prompts, got {seed!r}")
     return list(seed)
