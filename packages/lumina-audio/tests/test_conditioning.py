@@ -124,6 +124,7 @@ def test_other_rates_and_channels_are_made_to_fit(pipe: AudioPipeline, stereo_pi
         ({"audio": "a.wav"}, "audio must be a Sound, got str; read_sound reads one"),
         ({"audio": _noise(0.5), "audio_span": (0.1,)}, r"audio_span must be \(start, end\) in seconds, got \(0.1,\)"),
         ({"audio": _noise(0.5), "audio_span": ("a", "b")}, "audio_span must be"),
+        ({"audio": _noise(0.5), "audio_span": 0.1}, "audio_span must be"),
         ({"audio": _noise(0.5), "audio_span": (0.2, 0.2)}, "its start before its end, got 0.2, 0.2"),
         ({"audio": _noise(0.5), "audio_span": (0.3, 0.2)}, "its start before its end"),
         ({"audio": _noise(0.5), "audio_span": (-0.1, 0.2)}, "within 0 and 0.50 s"),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from flagdit_core.errors import CodecError, ConfigError, ShapeError
 from flagdit_core.film_files import ENDINGS, read_film_metadata
-from lumina_video import Film, read_film, save_film
+from lumina_video import Film, join, read_film, save_film
 from lumina_video.world import describe, draw, sample_scene, verify
 
 SETTINGS = {"prompt": 'ein grüner Kreis "☃"\n', "seed": 2**63, "guidance_scale": 4.0, "sizes": [1, None]}
@@ -146,6 +146,17 @@ def test_films_without_frames_or_rate() -> None:
         with pytest.raises(ConfigError, match="above 0"):
             Film(frames=_frames(2), fps=fps)
     assert Film(frames=_frames(6), fps=4.0).seconds == 1.5
+
+
+def test_films_are_joined() -> None:
+    """One film and then another, but for the frames that both have, at the second one's rate; more are refused."""
+    before, after = Film(frames=_frames(4), fps=8.0), Film(frames=_frames(3, seed=1), fps=5.0)
+    both = join(before, after, overlap=2)
+    assert np.array_equal(both.to_numpy(), [*before.frames, *after.frames[2:]])
+    assert (len(both.frames), both.fps) == (5, 5.0)
+    for overlap in (-1, 4, 1.0, True):
+        with pytest.raises(ConfigError, match=f"overlap of 0 to 3 frames, as many as either film has, got {overlap}"):
+            join(before, after, overlap=overlap)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -1,5 +1,7 @@
 """What is given of a sound already: its beginning, or all but a span of it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -54,7 +56,8 @@ def check_span(span: tuple[float, float] | None, sound: Sound, seconds: float) -
                 "ask for more, or name a span to make anew"
             )
         return sound.seconds, seconds
-    if len(span) != 2 or not all(isinstance(edge, int | float) for edge in span):
+    is_pair = isinstance(span, Sequence) and len(span) == 2
+    if not is_pair or not all(isinstance(edge, int | float) for edge in span):
         raise ConfigError(f"audio_span must be (start, end) in seconds, got {span!r}")
     start, end = span
     if not 0 <= start < end <= seconds:

@@ -67,7 +67,13 @@ def join(before: Film, after: Film, *, overlap: int) -> Film:
 
     Returns:
         Both together.
+
+    Raises:
+        ConfigError: One of them has not so many frames.
     """
+    most = min(len(before.frames), len(after.frames))
+    if isinstance(overlap, bool) or not isinstance(overlap, int) or not 0 <= overlap <= most:
+        raise ConfigError(f"expected an overlap of 0 to {most} frames, as many as either film has, got {overlap!r}")
     return Film(frames=_JoinedFrames(before=before.frames, after=after.frames, overlap=overlap), fps=after.fps)
 
 

@@ -166,8 +166,8 @@ def check_multiple(name: str, value: int | None, multiple: int, *, unit: str = "
         raise ShapeError(f"{name} must be a positive number of {unit}, a multiple of {multiple}, got {value!r}")
     if value % multiple:
         below, above = value // multiple * multiple, (value // multiple + 1) * multiple
-        nearest = f"{below} and {above}" if below else f"{above}"
-        raise ShapeError(f"{name} must be a multiple of {multiple}, got {value}; the nearest are {nearest}")
+        nearest = f"the nearest are {below} and {above}" if below else f"the least is {above}"
+        raise ShapeError(f"{name} must be a multiple of {multiple}, got {value}; {nearest}")
     return value
 
 
