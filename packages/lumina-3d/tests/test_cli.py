@@ -164,14 +164,14 @@ def test_wrong_input_is_one_line(
 def test_eval_writes_json_and_a_sheet(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The object world's prompts are made and verified, views and mesh; the sheet shows an object's views in a row."""
     output, sheet = tmp_path / "eval.json", tmp_path / "sheet.png"
-    words = ["--count", "2", "--steps", "1", "--output", str(output), "--sheet", str(sheet)]
+    words = ["--count", "1", "--steps", "1", "--output", str(output), "--sheet", str(sheet)]
     assert main(["eval", str(saved), *words]) == 0
     assert "| all captions" in capsys.readouterr().out
     values = json.loads(output.read_text())
-    assert set(values["by_category"]) == {"one object", "one on another"}
-    assert values["overall"]["total"] == 2 == values["by_check"]["views agree"]["total"]
+    assert set(values["by_category"]) == {"one object"}
+    assert values["overall"]["total"] == 1 == values["by_check"]["views agree"]["total"]
     with Image.open(sheet) as image:
-        assert image.size == (4 * 36 + 4, 2 * 36 + 4)
+        assert image.size == (4 * 36 + 4, 36 + 4)
 
 
 def test_eval_judges_empty_views(saved_blank: Path, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from flagdit_core.errors import ConfigError, OutputError
-from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pixels import to_pixels
 from flagdit_core.recipes import Part, Stage, TextEncoderRecipe, WorldRecipe
 from lumina_3d import ObjectPipeline, orbit
-from lumina_3d.recipes.nano import NANO, caption, nano
+from lumina_3d.recipes.nano import NANO, caption
+from lumina_3d.recipes.tiny import TINY, tiny
 from lumina_3d.recipes.vae import VAE, vae
 from lumina_3d.recipes.views import ViewsKind, encode_views, random_views, training_views
 from lumina_3d.world import CATEGORIES, is_held_out, parse, scene_of, show
@@ -33,25 +33,21 @@ def codec_folder(codec: PictureCodec, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _recipe(folder: Path, codec_folder: Path) -> WorldRecipe:
-    """Three steps at a tiny width, a checkpoint after the second and a sample after the third."""
+    """The tiny recipe in four steps, a checkpoint after the second and a sample after the third."""
+    training = replace(
+        TINY.training, num_steps=4, batch_size=2, warmup_steps=1, sample_every=3, checkpoint_every=2, log_every=1
+    )
     return replace(
-        NANO,
+        TINY,
         output_dir=folder,
         codec=codec_folder,
-        model=FlagDiTConfig(
-            in_channels=4, hidden_size=32, depth=1, num_heads=2, num_kv_heads=2, ffn_hidden_size=64,
-            conditioning_size=32, caption_size=16,
-        ),
-        start_from=None,
-        text_encoder=TextEncoderRecipe(vocab_size=300, num_layers=1, num_heads=2, captions=50),
-        stages=(Stage(steps=3, parts=(Part(kind=KIND, examples=2),)),),
-        training=replace(
-            NANO.training, num_steps=3, batch_size=2, warmup_steps=0, sample_every=3, checkpoint_every=2, log_every=1
-        ),
-        sampling=NANO.sampling.replace(num_inference_steps=1, guidance_scale=1.0),
-        workers=1,
+        model=replace(TINY.model, in_channels=4),
+        text_encoder=TextEncoderRecipe(num_layers=1, captions=50),
+        stages=(Stage(steps=4, parts=(Part(kind=KIND, examples=2),)),),
+        training=training,
+        sampling=TINY.sampling.replace(num_inference_steps=1),
         sampled_prompts=1,
-    )  # fmt: skip
+    )
 
 
 def test_shared_geometry_changes_nothing() -> None:
@@ -122,28 +118,26 @@ def test_vae_in_three_steps(tmp_path: Path) -> None:
         vae(replace(config, kl_weight=1.0))
 
 
-def test_nano_in_three_steps(codec_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run killed after a checkpoint and resumed gives the model of one that was never killed; a third is refused."""
-    whole, killed = (_recipe(tmp_path / name, codec_folder) for name in ("whole", "killed"))
+def test_tiny_recipe(saved_blank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From nothing to a model folder, with samples and verdicts; a run that was killed and resumed ends in the same."""
+    whole, killed = (_recipe(tmp_path / name, saved_blank / "vae") for name in ("whole", "killed"))
 
     def kill(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("lumina_3d.command.generate", kill)
-        nano(killed)
+        tiny(killed)
     shutil.copytree(tmp_path / "killed" / "encoded", tmp_path / "whole" / "encoded")  # made once, for both
-    resumed, never_killed = (
-        ObjectPipeline.from_pretrained(folder)("a red cube", seed=1)
-        for folder in (nano(killed, resume=True), nano(whole))
-    )
+    folders = tiny(killed, resume=True), tiny(whole)
+    resumed, never_killed = (ObjectPipeline.from_pretrained(folder)("a red cube", seed=1) for folder in folders)
     assert torch.equal(resumed.latents, never_killed.latents)
     assert resumed.latents.shape == (1, 4, 3, 4, 4)
     assert resumed.views[0].cameras == orbit(3, elevations=(20.0,))
     names = {path.name for path in (tmp_path / "whole" / "samples").iterdir()}
-    assert names == {"step-000003.png", "verified.csv"}
+    assert names == {"step-000003.png", "step-000004.png", "verified.csv"}
     with pytest.raises(OutputError, match="already there"):
-        nano(whole, resume=True)
+        tiny(whole, resume=True)
 
 
 def test_captions_of_the_tokenizer() -> None:
@@ -152,9 +146,10 @@ def test_captions_of_the_tokenizer() -> None:
     assert {parse(caption(generator)).category for _ in range(40)} == set(CATEGORIES)
 
 
-def test_the_shipped_recipe_agrees_with_itself() -> None:
-    """It is trained at the number of views, the size and the steps that it samples with and says."""
+def test_the_recipes_agree_with_themselves() -> None:
+    """It is trained at the number of views, the size and the steps that it samples with and says; the tiny one too."""
     kinds = [part.kind for stage in NANO.stages for part in stage.parts]
     assert {kind.shape for kind in kinds} == {(12, 64)}
     assert NANO.sampling.training_shape == (12, 64 // 8, 64 // 8)
-    assert sum(stage.steps for stage in NANO.stages) == NANO.training.num_steps
+    for recipe in (NANO, TINY):
+        assert sum(stage.steps for stage in recipe.stages) == recipe.training.num_steps

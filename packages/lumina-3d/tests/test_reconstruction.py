@@ -20,7 +20,7 @@ from lumina_3d.world.vocabulary import SHAPES
 def test_every_primitive_comes_back(shape: str) -> None:
     """From twelve views of 64 pixels, each solid's volume is met to 0.9, watertight, its normals outward."""
     views = show(scene_of(f"a large red {shape}"), orbit(12), 64)
-    item = reconstruct(views, resolution=48)
+    item = reconstruct(views, resolution=40)
     assert item.mesh.is_watertight
     assert item.mesh.volume > 0
     assert volume_iou(item.mesh, Arrangement(shapes=(shape,), sizes=("large",))) > 0.9
@@ -61,9 +61,11 @@ def test_two_objects_are_two_parts() -> None:
 
 
 def test_more_pixels_give_a_better_mesh() -> None:
-    """A sphere's volume is met better from 128 pixels than from 32."""
+    """A sphere's volume is met better from 96 pixels than from 24."""
     scene, ball = scene_of("a large pink sphere"), Arrangement(shapes=("sphere",), sizes=("large",))
-    coarse, fine = (volume_iou(reconstruct(show(scene, orbit(12), size)).mesh, ball) for size in (32, 128))
+    coarse, fine = (
+        volume_iou(reconstruct(show(scene, orbit(12), size), resolution=40).mesh, ball) for size in (24, 96)
+    )
     assert fine > coarse
     assert fine > 0.96
 

@@ -27,10 +27,7 @@ def bake_colors(mesh: "trimesh.Trimesh", views: Views, colors: npt.NDArray[np.fl
         views: For their cameras and size.
         colors: RGB of the object in each view (N, H, W, 3), 0-255, continued beyond its edge.
     """
-    from trimesh.ray.ray_pyembree import RayMeshIntersector
-
     vertices, normals = np.asarray(mesh.vertices), np.asarray(mesh.vertex_normals)
-    caster = RayMeshIntersector(mesh)
     lift = _LIFT * float(mesh.scale)
     total, weight = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
     for camera, picture in zip(views.cameras, colors, strict=True):
@@ -38,7 +35,7 @@ def bake_colors(mesh: "trimesh.Trimesh", views: Views, colors: npt.NDArray[np.fl
         towards /= np.linalg.norm(towards, axis=1, keepdims=True)
         facing = (normals * towards).sum(axis=1)
         front = np.flatnonzero(facing > 0)
-        front = front[~caster.intersects_any(vertices[front] + lift * normals[front], towards[front])]
+        front = front[~mesh.ray.intersects_any(vertices[front] + lift * normals[front], towards[front])]
         pixels, _ = camera.project(vertices[front], views.width, views.height)
         share = facing[front] ** FACING_POWER
         for channel in range(3):

@@ -81,8 +81,6 @@ def render(
         >>> render(trimesh.creation.icosphere(radius=0.5), orbit(3), width=64, height=48).images.shape
         (3, 48, 64, 3)
     """
-    from trimesh.ray.ray_pyembree import RayMeshIntersector
-
     if not cameras:
         raise ConfigError("expected one camera or more")
     if not 1 <= min(width, height) <= max(width, height) <= LARGEST_PICTURE or not 1 <= supersampling <= 16:
@@ -96,11 +94,7 @@ def render(
         face_colors *= light.shade(np.asarray(solid.face_normals))[:, None]
     # The last row is the background's: a ray that hits nothing has face -1.
     palette = np.concatenate([face_colors, [background]]).astype(np.float32)
-    caster = RayMeshIntersector(solid)
-    images = [
-        _picture(caster, palette, np.asarray(solid.vertices), camera, width, height, supersampling)
-        for camera in cameras
-    ]
+    images = [_picture(solid, palette, camera, width, height, supersampling) for camera in cameras]
     return Views(images=np.stack(images), cameras=tuple(cameras))
 
 
@@ -125,9 +119,8 @@ def as_mesh(mesh: "trimesh.Trimesh | trimesh.Scene") -> "trimesh.Trimesh":
 
 
 def _picture(
-    caster: "trimesh.ray.ray_pyembree.RayMeshIntersector",
+    solid: "trimesh.Trimesh",
     palette: npt.NDArray[np.float32],
-    vertices: npt.NDArray[np.float64],
     camera: Camera,
     width: int,
     height: int,
@@ -135,7 +128,7 @@ def _picture(
 ) -> npt.NDArray[np.uint8]:
     """One view (H, W, 3); rays are cast only through the pixels that the mesh's projection spans."""
     picture = np.tile(palette[-1], (height, width, 1))
-    corners, depths = camera.project(vertices, width, height)
+    corners, depths = camera.project(np.asarray(solid.vertices), width, height)
     if depths.min() > 0:
         left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width, height))
         right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (width, height))
@@ -146,7 +139,7 @@ def _picture(
         down = top + (np.arange((bottom - top) * supersampling) + 0.5) / supersampling
         pixels = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         rays = camera.directions(pixels, width, height)
-        faces = caster.intersects_first(np.broadcast_to(camera.position, rays.shape), rays)
+        faces = solid.ray.intersects_first(np.broadcast_to(camera.position, rays.shape), rays)
         picture[top:bottom, left:right] = einops.reduce(
             palette[faces], "(h sy w sx) c -> h w c", "mean", w=right - left, sy=supersampling, sx=supersampling
         )

@@ -29,7 +29,7 @@ def _to_uint8(images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("size", "distort"), [(64, None), (64, _blur), (64, _noise), (128, None)])
 def test_calibration(size: int, distort: Callable[[Views], Views] | None) -> None:
     """Right captions pass and those with one fact swapped fail, in views small and large, blurred and noisy."""
-    rates = calibrate(12, orbit(6), size=size, seed=1, distort=distort)
+    rates = calibrate(9, orbit(6), size=size, seed=1, distort=distort)
     assert rates["right"]["all"] == 1
     assert rates["swapped"]["all"] == 0
 
@@ -57,9 +57,9 @@ def test_only_the_wrong_fact_fails(views: Views, caption: str, failing: set[str]
 
 def test_the_upper_one_is_told_from_the_lower() -> None:
     """Exchanging the two objects of "on" is noticed; exchanging those of "beside" says the same."""
-    stacked = show(scene_of("a large green cylinder on a large red cube"), orbit(6), 64)
+    stacked = show(scene_of("a large green cylinder on a large red cube"), orbit(3), 64)
     assert not verify(stacked, "a large red cube on a large green cylinder").passed
-    side = show(scene_of("a large green cylinder beside a large red cube"), orbit(6), 64)
+    side = show(scene_of("a large green cylinder beside a large red cube"), orbit(3), 64)
     assert verify(side, "a large red cube beside a large green cylinder").passed
 
 
@@ -124,7 +124,7 @@ def test_an_object_too_many_or_too_few_is_counted() -> None:
 def test_calibration_of_meshes_from_views() -> None:
     """Meshes made from the views of right captions pass; other shapes, colours and relations fail."""
     rates = calibrate(
-        6, orbit(12), seed=4, judge=lambda views, caption: verify_mesh(reconstruct(views, resolution=40).mesh, caption)
+        3, orbit(12), seed=4, judge=lambda views, caption: verify_mesh(reconstruct(views, resolution=32).mesh, caption)
     )
     assert rates["right"]["all"] == 1
     assert all(rates["swapped"].get(kind, 0) == 0 for kind in ("shape", "color", "relation", "order"))

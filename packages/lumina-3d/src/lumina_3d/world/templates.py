@@ -1,14 +1,18 @@
 """How an arrangement looks: the share of each pixel that each of its objects covers."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from lumina_3d.cameras import Camera
 from lumina_3d.rendering import render
-from lumina_3d.world.building import solid_mesh
 from lumina_3d.world.geometry import Arrangement, Solid, turning
+from lumina_3d.world.primitives import primitive
+
+if TYPE_CHECKING:
+    import trimesh
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,9 +51,22 @@ def silhouettes(
     solid: Solid, turn: float, cameras: tuple[Camera, ...], width: int, height: int
 ) -> npt.NDArray[np.uint8]:
     """A solid's coverage alone (N, H, W), 0-255; do not write to it."""
-    mesh = solid_mesh(solid)
-    motion = np.eye(4)
-    motion[:3, :3] = turning(turn)
-    mesh.apply_transform(motion).visual.face_colors = (255, 255, 255, 255)
-    views = render(mesh, cameras, width=width, height=height, light=None, background=(0, 0, 0), supersampling=2)
+    # The solid of radius 1, seen by cameras that stand to it as the given ones to the solid in its place.
+    turned_back = turning(turn).T
+    moved = []
+    for camera in cameras:
+        pose = camera.matrix
+        pose[:3] = turned_back @ pose[:3]
+        pose[:3, 3] = (pose[:3, 3] - solid.centre) / solid.radius
+        moved.append(Camera.at(pose, field_of_view=camera.field_of_view))
+    white = _white(solid.shape)
+    views = render(white, moved, width=width, height=height, light=None, background=(0, 0, 0), supersampling=2)
     return np.ascontiguousarray(views.images[..., 0])
+
+
+@cache
+def _white(shape: str) -> "trimesh.Trimesh":
+    """A white solid of radius 1, whose rays are prepared once."""
+    mesh = primitive(shape).copy()
+    mesh.visual.face_colors = (255, 255, 255, 255)
+    return mesh
