@@ -24,6 +24,7 @@ ARGUMENTS = {
         "latents", "timesteps", "caption", "caption_mask", "labels", "ntk_factor", "rope_scaling_factor",
         "base_sequence_length", "backend",
     ),
+    "flagdit_core.FlagDiT.read_caption": ("caption", "caption_mask"),
     "flagdit_core.FlagDiT.from_pretrained": ("folder",),
     "flagdit_core.FlagDiT.save_pretrained": ("folder", "max_shard_size"),
     "flagdit_core.FlagDiTConfig.preset": ("name",),
@@ -127,6 +128,15 @@ def test_import_is_cheap(package: str) -> None:
     loaded = loaded_after(f"import {package}")
     assert package in loaded
     assert not loaded & {"triton", "transformers", "diffusers", "scipy", "matplotlib", "tensorboard", "torchdiffeq"}
+
+
+def test_making_something_loads_no_world() -> None:
+    """What the command needs to make something loads neither a world nor scipy, which only data and evaluation need."""
+    flat = ("lumina_image", "lumina_video", "lumina_audio")
+    loaded = loaded_after("; ".join(f"import {package}.command, {package}.artifacts" for package in flat))
+    assert {f"{package}.pipeline" for package in flat} <= loaded
+    assert not loaded & {*(f"{package}.world" for package in flat), "flagdit_core.shapes", "scipy", "diffusers"}
+    assert "lumina_3d.world" not in loaded_after("import lumina_3d.command")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["infer", "--help"], ["--version"]])

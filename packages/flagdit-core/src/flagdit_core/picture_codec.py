@@ -67,6 +67,7 @@ class PictureCodec:
                 f"got {tile_size} and {tile_overlap}"
             )
         self.vae = vae.eval().requires_grad_(False)
+        self._lay_out(torch.channels_last)
         self.latent_channels: int = vae.config.latent_channels
         self.stride = (1, DOWNSAMPLING, DOWNSAMPLING)
         self.scale = scale
@@ -107,12 +108,20 @@ class PictureCodec:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json (with scale and shift) and safetensors weights, as diffusers reads them."""
         self.vae.register_to_config(scaling_factor=self.scale, shift_factor=self.shift)
-        self.vae.save_pretrained(folder)
+        self._lay_out(torch.contiguous_format)  # safetensors stores no other
+        try:
+            self.vae.save_pretrained(folder)
+        finally:
+            self._lay_out(torch.channels_last)
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PictureCodec:
         """This codec, with its weights moved to a device, a dtype or both."""
         torch.nn.Module.to(self.vae, device=device, dtype=dtype)  # diffusers' own warns at every cast
         return self
+
+    def _lay_out(self, memory_format: torch.memory_format) -> None:
+        """Order the weights; with channels last a convolution takes a tenth to a third less time."""
+        self.vae.to(memory_format=memory_format)
 
     @torch.no_grad()
     def encode(

@@ -110,9 +110,9 @@ def _magnitudes(mel_BMT: Tensor, *, num_updates: int = 60) -> Tensor:
     """(B, 513, T) non-negative magnitudes that have nearly these mel amplitudes."""
     filters_FM = _filters().to(mel_BMT.device)
     target_BFT = torch.einsum("bmt,fm->bft", mel_BMT, filters_FM)
-    gram_FF = filters_FM @ filters_FM.T
     magnitude_BFT = target_BFT / filters_FM.square().sum().div(NUM_BINS)
     for _ in range(num_updates):
-        reached_BFT = torch.einsum("gf,bft->bgt", gram_FF, magnitude_BFT)
+        reached_BMT = torch.einsum("fm,bft->bmt", filters_FM, magnitude_BFT)
+        reached_BFT = torch.einsum("fm,bmt->bft", filters_FM, reached_BMT)
         magnitude_BFT = magnitude_BFT * target_BFT / reached_BFT.clamp(min=1e-12)
     return magnitude_BFT

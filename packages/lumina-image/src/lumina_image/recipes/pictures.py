@@ -90,9 +90,7 @@ def picture_stage(
 @cache
 def _codec(folder: Path) -> PictureCodec:
     """The VAE in the form that is fastest on a CPU; its rounding is far below the noise of training."""
-    codec = PictureCodec.from_pretrained(folder, dtype=torch.bfloat16)
-    codec.vae.to(memory_format=torch.channels_last)
-    return codec
+    return PictureCodec.from_pretrained(folder, dtype=torch.bfloat16)
 
 
 def encode_pictures(
