@@ -129,7 +129,7 @@ def test_report_and_strict(pipe: ImagePipeline) -> None:
         ({"prompt": ["a", " "]}, ConfigError, "expected a prompt"),
         ({"prompt": []}, ConfigError, "at least one prompt"),
         ({"height": 100}, ShapeError, "multiple of 16, got 100; the nearest are 96 and 112"),
-        ({"width": 8}, ShapeError, "the nearest are 16"),
+        ({"width": 8}, ShapeError, "the least is 16"),
         ({"width": 0}, ShapeError, "positive"),
         ({"width": -16}, ShapeError, "positive"),
         ({"width": 32.0}, ShapeError, "got 32.0"),
