@@ -64,6 +64,26 @@ def test_folder_recipe(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         folder(replace(strict, training=replace(strict.training, num_steps=1, batch_size=6)))
 
 
+@pytest.mark.usefixtures("fake_espeak")
+def test_captions_are_in_the_models_spelling(pipe: AudioPipeline, tmp_path: Path) -> None:
+    """A model of phonemes learns from a text what one of letters learns from its phonemes."""
+    made = {}
+    for spelling, said in (("phonemes", "no"), ("characters", "ab"), ("characters", "no")):
+        data = tmp_path / f"{spelling}-{said}"
+        data.mkdir()
+        _tone(data / "a.wav", seconds=0.2)
+        (data / "metadata.jsonl").write_text(json.dumps({"file_name": "a.wav", "text": f'a voice says "{said}"'}))
+        start = replace(pipe.components, defaults={**pipe.components.defaults, "spelling": spelling})
+        AudioPipeline(start).save_pretrained(data / "start")
+        config = FolderRecipe(data=data, model=str(data / "start"), output_dir=data / "run")
+        training = replace(config.training, num_steps=2, batch_size=1, learning_rate=1e-2, warmup_steps=0)
+        trained = AudioPipeline.from_pretrained(folder(replace(config, training=training)))
+        assert trained.spelling == spelling
+        made[spelling, said] = trained("a bell", seed=1).latents
+    assert torch.equal(made["phonemes", "no"], made["characters", "ab"])
+    assert not torch.equal(made["phonemes", "no"], made["characters", "no"])
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])
 def test_lengths_that_no_sound_has(seconds: float, pipe: AudioPipeline) -> None:
     """An impossible length is refused before a file is read, and so is a model that has none, where none is given."""

@@ -1,5 +1,6 @@
 """What the ``lumina`` command asks of sound."""
 
+import math
 from typing import TYPE_CHECKING
 
 from flagdit_core.errors import ConfigError
@@ -31,8 +32,9 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
     if request.size is not None:
         raise ConfigError("sounds have no --size; --seconds says how long they are")
     rate = options.get("sample-rate", pipeline.sample_rate)
+    seconds = options.get("seconds", pipeline.components.defaults.get("audio_length_in_s"))
     for path in request.paths:
-        check_sound_file(path, sample_rate=rate)
+        check_sound_file(path, sample_rate=rate, num_samples=_num_samples(seconds, rate))
     picture = request.extra_file("spectrogram", (".png",), of_one=True)
     given = {name: options[name] for name in ("audio",) if name in options}
     output = pipeline(
@@ -68,6 +70,11 @@ def world(size: tuple[int, int] | None) -> "SoundWorld":
     from lumina_audio.world import SoundWorld  # of no use but to evaluate, and slow to import
 
     return SoundWorld()
+
+
+def _num_samples(seconds: float | None, rate: int) -> int:
+    """How long a file gets; 1 where the pipeline will say what is wrong with the length."""
+    return round(seconds * rate) if seconds is not None and 0 < seconds * rate < math.inf else 1
 
 
 def _span(start: float | None, end: float | None) -> tuple[float, float] | None:

@@ -1,6 +1,7 @@
 """How the words that a caption says are spelled for the network: in letters, or as they sound."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from flagdit_core.errors import ConfigError
@@ -12,23 +13,24 @@ _SAID = re.compile(r'(["“])([^"“”]+)(["”])')
 """What stands in quotes, straight or curly."""
 
 
-def check_spelling(value: Any) -> Spelling:
-    """The spelling that a model folder or a recipe names.
+def model_spelling(defaults: Mapping[str, Any]) -> Spelling:
+    """The spelling that a model was trained on.
 
     Args:
-        value: Anything.
+        defaults: Of its folder; they name it as ``spelling``.
 
     Returns:
-        The value.
+        The spelling; "characters" where none is named.
 
     Raises:
-        ConfigError: It names none.
+        ConfigError: It is none that there is.
     """
+    named = defaults.get("spelling", "characters")
     for spelling in get_args(Spelling):
-        if value == spelling:
+        if named == spelling:
             known: Spelling = spelling
             return known
-    raise ConfigError(f"expected a spelling of {' or '.join(get_args(Spelling))}, got {value!r}")
+    raise ConfigError(f"expected a spelling of {' or '.join(get_args(Spelling))}, got {named!r}")
 
 
 def spell(caption: str, spelling: Spelling) -> str:

@@ -17,7 +17,7 @@ from flagdit_core.report import Report
 from lumina_audio.codec import SoundCodec
 from lumina_audio.conditioning import check_span, fitting, known_sound, splice
 from lumina_audio.modality import MODALITY
-from lumina_audio.phonemes import Spelling, check_spelling, spell
+from lumina_audio.phonemes import Spelling, model_spelling, spell
 from lumina_audio.sound import Sound
 
 
@@ -74,7 +74,7 @@ class AudioPipeline(Pipeline):
     @property
     def spelling(self) -> Spelling:
         """How the network reads what prompts say in quotes."""
-        return check_spelling(self.components.defaults.get("spelling", "characters"))
+        return model_spelling(self.components.defaults)
 
     @torch.no_grad()
     def __call__(

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -61,6 +61,18 @@ class FolderTraining(ABC):
             ConfigError: The model cannot read files as the recipe wants them.
         """
 
+    def caption(self, text: str, components: Components) -> str:
+        """A caption as the network reads it: as it stands in the manifest, where a modality says nothing else.
+
+        Args:
+            text: What stands there.
+            components: Of the pipeline that is trained.
+
+        Returns:
+            What the text encoder gets.
+        """
+        return text
+
 
 def train_on_folder(config: FolderTraining, pipeline_class: type[Pipeline], *, resume: bool = False) -> Path:
     """Train a pipeline on a folder of files and write it as a model folder.
@@ -82,7 +94,9 @@ def train_on_folder(config: FolderTraining, pipeline_class: type[Pipeline], *, r
     manifest = read_manifest(config.data, on_error=config.on_error)
     parts = pipeline_class.from_pretrained(config.model).components
     parts.text_encoder.requires_grad_(config.train_text_encoder)
-    source = ExampleSource(FolderDataset(manifest, config.loader(parts), on_error=config.on_error, cache=True))
+    entries = [replace(entry, caption=config.caption(entry.caption, parts)) for entry in manifest.entries]
+    spelled = replace(manifest, entries=entries)
+    source = ExampleSource(FolderDataset(spelled, config.loader(parts), on_error=config.on_error, cache=True))
     result = train(parts.model, parts.text_encoder, source, config.training, config.output_dir, resume=resume)
     if not result.finished:
         return result.checkpoint

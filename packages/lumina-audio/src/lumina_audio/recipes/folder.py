@@ -16,6 +16,7 @@ from flagdit_core.pipeline import Components
 from flagdit_core.recipes.folder import FolderTraining, train_on_folder
 from lumina_audio.codec import SoundCodec
 from lumina_audio.conditioning import fitting
+from lumina_audio.phonemes import model_spelling, spell
 from lumina_audio.pipeline import AudioPipeline
 from lumina_audio.reading import read_sound
 
@@ -45,6 +46,10 @@ class FolderRecipe(FolderTraining):
             return codec.encode(read_samples(path, codec, max_seconds=seconds)[None])[0]
 
         return load
+
+    def caption(self, text: str, components: Components) -> str:
+        """A caption in the model's spelling."""
+        return spell(text, model_spelling(components.defaults))
 
 
 def folder(config: FolderRecipe, *, resume: bool = False) -> Path:
