@@ -37,7 +37,7 @@ def _model(suite: Suite) -> str:
 def _films(suite: Suite) -> str:
     """Peak memory of each program, one line for each length."""
     note = (
-        "Peak memory of a process that makes a film. Random latents are decoded and written frame by frame, without\n"
+        "Peak memory of a process that makes a film. A still one is decoded and written frame by frame, without\n"
         "the network; the whole command holds latents and tokens of all frames besides.\n\n"
     )
     rows = [
