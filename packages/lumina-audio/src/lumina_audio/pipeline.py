@@ -46,7 +46,7 @@ class AudioPipeline(Pipeline):
 
     Example:
         >>> pipe = AudioPipeline.from_pretrained("nano")
-        >>> pipe("a high bell, then a low bell", audio_length_in_s=3.2, seed=1).audios[0].seconds
+        >>> pipe("three short high beeps, then a low bell", audio_length_in_s=3.2, seed=7).audios[0].seconds
         3.2
     """
 

@@ -7,10 +7,13 @@ import numpy as np
 
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.pipeline import SamplingSettings
-from flagdit_core.recipes import NANO_TRAINING, Part, Stage, WorldRecipe, train_world_model
+from flagdit_core.recipes import NANO_TRAINING, WorldRecipe, train_world_model
 from lumina_3d.modality import MODALITY
-from lumina_3d.recipes.views import ViewsKind, encode_views
-from lumina_3d.world import CATEGORIES, describe, sample_scene
+from lumina_3d.recipes.views import encode_views, views_stage
+from lumina_3d.world import describe, sample_scene
+
+_FEW = {"one object": 1500, "one on another": 1500, "side by side": 1500}
+_MANY = {"one object": 1500, "one on another": 3000, "side by side": 3000}
 
 NANO = WorldRecipe(
     output_dir=Path("runs/object-nano"),
@@ -18,18 +21,13 @@ NANO = WorldRecipe(
     model=FlagDiTConfig.preset("nano"),
     start_from="image/nano",
     stages=(
-        Stage(steps=1200, parts=(Part(kind=ViewsKind(category=CATEGORIES[0]), examples=1500),)),
-        Stage(
-            steps=800,
-            parts=tuple(
-                Part(kind=ViewsKind(category=category), share=share, examples=1500)
-                for category, share in zip(CATEGORIES, (0.4, 0.3, 0.3), strict=True)
-            ),
-        ),
+        views_stage(steps=1200, objects=_FEW, shares={"one object": 1.0}),
+        views_stage(steps=800, objects=_FEW, shares={"one object": 0.4, "one on another": 0.3, "side by side": 0.3}),
+        views_stage(steps=2000, objects=_MANY, shares={"one object": 0.2, "one on another": 0.4, "side by side": 0.4}),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=2000,
+        num_steps=4000,
         batch_size=16,
         learning_rate=1e-3,
         muon_learning_rate=2e-3,

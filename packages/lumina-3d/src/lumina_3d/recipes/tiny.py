@@ -3,16 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-from flagdit_core.recipes import Part, Stage, WorldRecipe, shrunk
+from flagdit_core.recipes import WorldRecipe, shrunk
 from lumina_3d.recipes.nano import NANO, nano
-from lumina_3d.recipes.views import ViewsKind
+from lumina_3d.recipes.views import views_stage
 
 _SMALL = shrunk(NANO)
 
 TINY = replace(
     _SMALL,
     output_dir=Path("runs/tiny-object"),
-    stages=(Stage(steps=60, parts=(Part(kind=ViewsKind(category="one object", num_views=6), examples=100),)),),
+    stages=(views_stage(steps=60, objects={"one object": 100}, shares={"one object": 1.0}, num_views=6),),
     training=replace(_SMALL.training, num_steps=60, batch_size=8, warmup_steps=10, sample_every=30),
     sampled_prompts=6,
 )

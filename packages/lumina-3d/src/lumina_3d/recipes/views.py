@@ -13,6 +13,7 @@ from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pixels import to_pixels
+from flagdit_core.recipes import Part, Stage
 from lumina_3d.cameras import ELEVATIONS, Camera, orbit
 from lumina_3d.views import Views
 from lumina_3d.world import CATEGORIES, Scene, describe, sample_scene
@@ -66,6 +67,27 @@ class ViewsKind:
             "width": self.size,
             "height": self.size,
         }
+
+
+def views_stage(*, steps: int, objects: Mapping[str, int], shares: Mapping[str, float], num_views: int = 12) -> Stage:
+    """A stage of views of one number and size.
+
+    Args:
+        steps: Updates.
+        objects: Category to how many different ones.
+        shares: Category to its share.
+        num_views: Of each object.
+
+    Returns:
+        The stage.
+    """
+    return Stage(
+        steps=steps,
+        parts=tuple(
+            Part(kind=ViewsKind(category=category, num_views=num_views), share=share, examples=objects[category])
+            for category, share in shares.items()
+        ),
+    )
 
 
 def encode_views(

@@ -16,17 +16,19 @@ from lumina_audio.world import describe, sample_scene
 SECONDS = 3.2
 
 
+_SHARES = (
+    (700, {"one sound": 1.0}),
+    (900, {"one sound": 0.4, "sounds in order": 0.35, "spoken words": 0.25}),
+    (3000, {"one sound": 0.2, "sounds in order": 0.4, "spoken words": 0.4}),
+)
+"""Updates, and what they learn from."""
+
+
 def _stages(spelling: Spelling) -> tuple[Stage, ...]:
     """One sound first, then all the world's."""
-    return (
-        sound_stage(steps=700, sounds=6_000, seconds=SECONDS, categories={"one sound": 1.0}, spelling=spelling),
-        sound_stage(
-            steps=900,
-            sounds=6_000,
-            seconds=SECONDS,
-            categories={"one sound": 0.4, "sounds in order": 0.35, "spoken words": 0.25},
-            spelling=spelling,
-        ),
+    return tuple(
+        sound_stage(steps=steps, sounds=6_000, seconds=SECONDS, categories=shares, spelling=spelling)
+        for steps, shares in _SHARES
     )
 
 
@@ -37,7 +39,7 @@ NANO = WorldRecipe(
     stages=_stages("characters"),
     training=replace(
         NANO_TRAINING,
-        num_steps=1600,
+        num_steps=4600,
         ema_decay=0.997,
         sample_every=500,
         checkpoint_every=100,
