@@ -7,6 +7,7 @@ TORCH_FLAGS ?=
 PROMPT ?= a large red circle in the center on a white background
 PICTURE ?= demo.png
 FILM_PROMPT ?= a large red circle bounces up and down on a white background
+OBJECT_PROMPT ?= a large blue cone
 SOUND_PROMPT ?= a high beep
 SEED ?= 0
 # Two workers of one thread each; `make test PYTEST_FLAGS=` runs all tests in one process.
@@ -36,11 +37,12 @@ demo: $(VENV)/.demo ## Make a picture from a sentence (PROMPT="..." SEED=1 for a
 	$(BIN)/lumina infer "$(PROMPT)" -o "$(PICTURE)" --seed $(SEED)
 	@echo "The picture is $(abspath $(PICTURE))"
 
-demo-all: $(VENV)/.all ## Make a picture, a film and a sound, each from a sentence
+demo-all: $(VENV)/.all ## Make a picture, a film, an object and a sound, each from a sentence
 	$(BIN)/lumina infer "$(PROMPT)" -o "$(PICTURE)" --seed $(SEED)
 	$(BIN)/lumina infer "$(FILM_PROMPT)" -o demo.mp4 --seed $(SEED)
+	$(BIN)/lumina infer "$(OBJECT_PROMPT)" -o demo.glb --turntable demo-turning.mp4 --seed $(SEED)
 	$(BIN)/lumina infer "$(SOUND_PROMPT)" -o demo.wav --seed $(SEED)
-	@echo "They are $(abspath $(PICTURE) demo.mp4 demo.wav)"
+	@echo "They are $(abspath $(PICTURE) demo.mp4 demo.glb demo-turning.mp4 demo.wav)"
 
 test: $(VENV)/.dev ## Run all tests that need no GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -p no:benchmark $(PYTEST_FLAGS)
@@ -77,7 +79,7 @@ dist: $(VENV)/.dev ## Build the six wheels into dist/
 	@ls -l dist
 
 clean: ## Remove what these commands made, but .venv
-	rm -rf dist $(PICTURE) demo.mp4 demo.wav .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf dist $(PICTURE) demo.mp4 demo.glb demo-turning.mp4 demo.wav .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit(f'Python 3.11 or newer is needed, \

@@ -5,16 +5,18 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from email.parser import Parser
 from functools import cache
 from pathlib import Path
 
 import pytest
+import trimesh
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import Image
 
+from lumina_audio import read_sound
 from lumina_image.world import PictureWorld
 from lumina_video import read_film
 
@@ -57,26 +59,31 @@ def tops(name: str) -> set[Path]:
     return {Path(str(distribution.locate_file(name))) for name in names}
 
 
-def third_party(wheel_files: Iterable[Path]) -> set[Path]:
-    """Files and folders here that belong to what the wheels require, directly or not, extras left out."""
-    pending: list[tuple[str, tuple[str, ...]]] = []
-    for path in wheel_files:
-        with zipfile.ZipFile(path) as wheel:
-            metadata = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-            required = Parser().parsestr(wheel.read(metadata).decode()).get_all("Requires-Dist", [])
-        pending += [(line, ()) for line in required]
+def required_by(wheel_file: Path) -> list[str]:
+    """What a wheel requires, with its markers."""
+    with zipfile.ZipFile(wheel_file) as wheel:
+        metadata = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        return Parser().parsestr(wheel.read(metadata).decode()).get_all("Requires-Dist", [])
+
+
+def third_party(wheel_files: dict[str, Path]) -> set[Path]:
+    """Files and folders here that belong to what the wheels require, directly or not, with the extras asked for."""
+    ours = {name: required_by(path) for name, path in wheel_files.items()}
+    pending: list[tuple[str, tuple[str, ...]]] = [(line, ()) for lines in ours.values() for line in lines]
     found: set[Path] = set()
     seen: set[tuple[str, tuple[str, ...]]] = set()
     while pending:
         line, extras = pending.pop()
         requirement = Requirement(line)
         wanted = requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in (*extras, ""))
-        key = (canonicalize_name(requirement.name), tuple(sorted(requirement.extras)))
-        if not wanted or key in seen or key[0] in OURS:
+        name, extras = canonicalize_name(requirement.name), tuple(sorted(requirement.extras))
+        if not wanted or (name, extras) in seen:
             continue
-        seen.add(key)
-        found |= tops(key[0])
-        pending += [(inner, key[1]) for inner in importlib.metadata.requires(key[0]) or ()]
+        seen.add((name, extras))
+        if name not in ours:
+            found |= tops(name)
+        inner = ours[name] if name in ours else importlib.metadata.requires(name) or ()
+        pending += [(line, extras) for line in inner]
     return found
 
 
@@ -93,7 +100,7 @@ def install(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
         venv.create(folder / "env", with_pip=False)
         links = folder / "third-party"
         links.mkdir()
-        for path in third_party(wheels[companion] for companion in COMPANIONS[name]):
+        for path in third_party({companion: wheels[companion] for companion in COMPANIONS[name]}):
             (links / path.name).symlink_to(path)
         (site,) = (folder / "env").glob("lib/python*/site-packages")
         (site / "third-party.pth").write_text(f"{links}\n", encoding="utf-8")
@@ -117,7 +124,7 @@ def test_wheel_holds_one_package(name: str, wheels: dict[str, Path]) -> None:
     assert not [path for path in names if "test" in path or path.endswith(".pyc")]
 
 
-@pytest.mark.parametrize("name", ["lumina-image", "lumina-video"])
+@pytest.mark.parametrize("name", [name for name in OURS if name.startswith("lumina-")])
 def test_wheel_holds_the_model(name: str, wheels: dict[str, Path]) -> None:
     """All parts of a nano model are in the wheel of its modality, and stay under their limit."""
     with zipfile.ZipFile(wheels[name]) as wheel:
@@ -168,3 +175,19 @@ def test_film_from_the_wheel(install: Callable[[str], Path], tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     film = read_film(tmp_path / "grows.mp4")
     assert film.to_numpy().shape == (5, 64, 64, 3)
+
+
+def test_object_from_the_wheel(install: Callable[[str], Path], tmp_path: Path) -> None:
+    """lumina-3d alone, from its wheel, makes a watertight mesh with its own model."""
+    words = ("infer", "a large blue cone", "-o", "cone.glb", "--steps", "8", "--seed", "0")
+    result = run(install("lumina-3d") / "lumina", *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert trimesh.load_mesh(tmp_path / "cone.glb").is_watertight
+
+
+def test_sound_from_the_wheel(install: Callable[[str], Path], tmp_path: Path) -> None:
+    """lumina-audio alone, from its wheel, makes a sound with its own model, of the length asked for."""
+    words = ("infer", "a high beep", "-o", "beep.wav", "--seconds", "1.6", "--steps", "4", "--seed", "0")
+    result = run(install("lumina-audio") / "lumina", *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert read_sound(tmp_path / "beep.wav").seconds == 1.6

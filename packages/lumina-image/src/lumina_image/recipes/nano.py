@@ -26,10 +26,11 @@ NANO = WorldRecipe(
         picture_stage(steps=850, pictures=16_000, sizes=_ANY_ASPECT, num_objects=_ONE_OBJECT),
         picture_stage(steps=700, pictures=12_000, sizes=_SQUARE, num_objects=_ONE_OBJECT),
         picture_stage(steps=1200, pictures=9_000, sizes=_SQUARE, num_objects={1: 0.45, 2: 0.4, 3: 0.15}),
+        picture_stage(steps=1500, pictures=9_000, sizes=_SQUARE, num_objects={1: 0.5, 2: 0.38, 3: 0.12}),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=5750,
+        num_steps=7250,
         sample_every=500,
         checkpoint_every=250,
     ),
