@@ -1,4 +1,4 @@
-"""The pictures in the README: the first held-out captions of one object, none left out, and how many are right."""
+"""The pictures in lumina-image's README: the first held-out captions of one object, and how many are right."""
 
 from flagdit_core.contact_sheet import save_contact_sheet
 from lumina_image import ImagePipeline

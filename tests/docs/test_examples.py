@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from lumina_audio import read_sound
 from lumina_video import read_film
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,6 +39,16 @@ def test_gallery(capsys: pytest.CaptureFixture[str]) -> None:
     run("gallery.py")
     assert Image.open("gallery.png").width > 8 * 128
     assert "of 16 right" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_four_modalities() -> None:
+    """It writes a film, a mesh and a sound that can be read back, and one picture of all."""
+    run("four_modalities.py")
+    assert len(read_film("film.mp4").to_numpy()) == 8
+    assert trimesh.load_mesh("object.glb").is_watertight
+    assert read_sound("sound.wav").seconds == 3.2
+    assert Image.open("four.png").height > 4 * 128
 
 
 def test_edit_by_inversion() -> None:
@@ -97,6 +108,7 @@ def test_all_examples_are_listed() -> None:
         "object_from_a_sentence.py",
         "train_a_network.py",
         "own_recipe.py",
+        "four_modalities.py",
         "fifth_modality.py",
     }
     assert all(f"({name})" in page for name in scripts)

@@ -121,7 +121,7 @@ def test_rows_after_the_checkpoint_are_dropped(run, config, tmp_path: Path) -> N
 
 
 def test_runs_are_not_overwritten_or_invented(run, config, tmp_path: Path) -> None:
-    """A second run in a folder, resuming where nothing is or nothing is left to do, and stopping before the start."""
+    """A second run in a folder, resuming where nothing is or more was done, and stopping before the start."""
     with pytest.raises(CheckpointError, match="nothing to resume"):
         run(tmp_path, resume=True)
     assert list(tmp_path.iterdir()) == []
@@ -130,8 +130,17 @@ def test_runs_are_not_overwritten_or_invented(run, config, tmp_path: Path) -> No
     run(tmp_path)
     with pytest.raises(ConfigError, match="already holds a run"):
         run(tmp_path)
-    with pytest.raises(ConfigError, match="6 of 6 steps"):
-        run(tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="6 steps, more than num_steps = 4"):
+        run(tmp_path, config=dataclasses.replace(config, num_steps=4), resume=True)
+
+
+def test_a_run_with_all_its_steps_is_read_again(run, config, tmp_path: Path) -> None:
+    """Whoever was killed after the last step, before writing the model, gets the same networks and no more rows."""
+    whole, rows = run(tmp_path), _rows(tmp_path)
+    again = run(tmp_path, resume=True)
+    assert again.finished and again.step == whole.step
+    _assert_equal(whole, again)
+    assert _rows(tmp_path) == rows
 
 
 def test_changed_settings_are_said(run, config, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -68,6 +68,8 @@ class Run:
     def begin(self, *, resume: bool) -> int:
         """Read the latest checkpoint, or make sure that there is none.
 
+        A run that has made all its steps is read too: it may have been killed before its results were written.
+
         Args:
             resume: Which of the two.
 
@@ -76,7 +78,7 @@ class Run:
 
         Raises:
             CheckpointError: There is nothing to resume, or it belongs to other networks.
-            ConfigError: The folder holds a run that is not to be resumed, or one that is done.
+            ConfigError: The folder holds a run that is not to be resumed, or one with more steps than asked for.
         """
         latest = latest_checkpoint(self.run_dir)
         if not resume:
@@ -89,8 +91,10 @@ class Run:
         if latest is None:
             raise CheckpointError(f"nothing to resume in {self.run_dir}: start without resume, or use another folder")
         step = load_checkpoint(latest, self.state)
-        if step >= self.config.num_steps:
-            raise ConfigError(f"{latest} has made {step} of {self.config.num_steps} steps: raise num_steps to go on")
+        if step > self.config.num_steps:
+            raise ConfigError(
+                f"{latest} has made {step} steps, more than num_steps = {self.config.num_steps}: raise it"
+            )
         before, now = read_state(latest)["settings"], json.loads(json.dumps(self.config.as_dict()))
         for name in sorted(name for name in now if before.get(name) != now[name]):
             logger.warning("resumed with %s = %s, it was %s", name, now[name], before.get(name))
