@@ -121,7 +121,8 @@ def test_wheel_holds_one_package(name: str, wheels: dict[str, Path]) -> None:
         names = wheel.namelist()
     assert {path.split("/")[0] for path in names} == {module, f"{module}-0.1.0.dist-info"}
     assert {f"{module}/py.typed", f"{module}-0.1.0.dist-info/licenses/LICENSE"} <= set(names)
-    assert not [path for path in names if "test" in path or path.endswith(".pyc")]
+    tests = [path for path in names if "/tests/" in path or Path(path).name.startswith(("test_", "conftest"))]
+    assert not tests and not [path for path in names if path.endswith(".pyc")]
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name.startswith("lumina-")])
