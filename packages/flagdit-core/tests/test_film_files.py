@@ -70,6 +70,14 @@ def test_frames_of_another_kind_are_refused(ending: str, odd: npt.NDArray[np.uin
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_frames_are_no_film(ending: str, tmp_path: Path) -> None:
+    """Nothing to write is one clear error, and no file."""
+    with pytest.raises(ShapeError, match="at least one frame"):
+        write_film(iter(()), tmp_path / f"a{ending}", fps=5.0, metadata=SETTINGS)
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_without_settings_are_named(tmp_path: Path) -> None:
     """A missing file, a text and films made elsewhere raise one line each."""
     for ending in ENDINGS:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,9 @@ class Evaluation:
         """Two Markdown tables, as in a model card: whole captions by category, and single checks in each of them."""
         passed = {"all captions": self.overall, **self.by_category}
         whole = [[name, f"{rate.passed}/{rate.total}", *_percent(rate, digits=1)] for name, rate in passed.items()]
+        by_category = self.by_category_and_check.values()
         single = [
-            [kind, *(" ".join(_percent(checks[kind])) if kind in checks else "" for checks in self._checks())]
+            [kind, *(" ".join(_percent(checks[kind])) if kind in checks else "" for checks in by_category)]
             for kind in self.by_check
         ]
         return "\n\n".join(
@@ -105,9 +106,6 @@ class Evaluation:
                 _markdown(["single checks, % and 95 % interval", *self.by_category_and_check], single),
             )
         )
-
-    def _checks(self) -> Iterable[Mapping[str, Rate]]:
-        return self.by_category_and_check.values()
 
 
 def evaluate(

@@ -76,11 +76,13 @@ def write_film(
 
     Raises:
         ConfigError: The file ending is not one of ours, or the rate is out of the format's range.
-        ShapeError: The format cannot have this size, or a frame is no 8-bit RGB picture of it.
+        ShapeError: There is no frame, the format cannot have this size, or a frame is no 8-bit RGB picture of it.
         OutputError: The file cannot be written.
     """
     path, rest = Path(path), iter(frames)
-    first = next(rest)
+    first = next(rest, None)
+    if first is None:
+        raise ShapeError(f"expected at least one frame for {path}, got none")
     height, width = first.shape[:2]
     check_film_file(path, width=width, height=height, fps=fps)
     comment = encode_metadata({METADATA_KEY: dict(metadata)}, ascii_only=True)

@@ -81,7 +81,8 @@ def run_eval(options: EvalOptions) -> None:
 
         def after_batch(artifacts: Sequence[Any]) -> None:
             bar.update(len(artifacts))
-            kept.extend(artifacts[: _ON_SHEET - len(kept)])
+            if options.sheet is not None:
+                kept.extend(artifacts[: _ON_SHEET - len(kept)])
 
         evaluation = evaluate(
             make,
