@@ -1,7 +1,7 @@
 """When the program looks for garbage: neither while it starts nor at its end.
 
-Importing torch, transformers and diffusers makes objects by the hundred thousand and hardly any garbage. Looking
-through them again and again took a quarter of the time from the command to the picture.
+Importing torch, transformers and diffusers makes very many objects and hardly any garbage, and looking through them
+again and again would take a good part of the time from the command to the picture.
 """
 
 import atexit
