@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from flagdit_core.cli.collection import no_collection
-from flagdit_core.cli.devices import pick_device, pick_dtype
 from flagdit_core.cli.infer import parse_size
 from flagdit_core.cli.models import find_model, pipeline_settings
+from flagdit_core.cli.options import parse_options
+from flagdit_core.devices import pick_device, pick_dtype
 from flagdit_core.errors import ConfigError
 from flagdit_core.modalities import load_object
 from flagdit_core.output import check_output
@@ -18,7 +19,10 @@ _ON_SHEET = 64
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions:
-    """The options of the command, as typed; None is the model's own default."""
+    """The options of the command, as typed; None is the model's own default.
+
+    ``extra`` has the words that are no option of the command itself; the model's modality may know them.
+    """
 
     target: str
     count: int = 500
@@ -32,6 +36,7 @@ class EvalOptions:
     guidance: float | None = None
     solver: str | None = None
     overrides: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
     device: str | None = None
     dtype: str = "float32"
 
@@ -63,6 +68,9 @@ def run_eval(options: EvalOptions) -> None:
         raise ConfigError(f"there is no world to evaluate {modality.name} models with")
     if options.sheet is not None and modality.contact_sheet is None:
         raise ConfigError(f"there is no contact sheet of {modality.name} results; leave --sheet out")
+    own_options = parse_options(options.extra, modality, f"{modality.name} models")
+    if files := [name for name, value in own_options.items() if isinstance(value, Path)]:
+        raise ConfigError(f"--{files[0]} is a file of one result, and an evaluation has many")
     settings = pipeline_settings(
         folder, steps=options.steps, guidance=options.guidance, solver=options.solver, overrides=options.overrides
     )
@@ -74,7 +82,9 @@ def run_eval(options: EvalOptions) -> None:
     kept: list[Any] = []
 
     def make(prompts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
-        request = GenerationRequest(prompts=prompts, seeds=seeds, settings=settings, size=size, progress=False)
+        request = GenerationRequest(
+            prompts=prompts, seeds=seeds, settings=settings, size=size, options=own_options, progress=False
+        )
         return generate(pipeline, request).artifacts
 
     with tqdm(total=options.count, disable=None, leave=False, unit="caption") as bar:
@@ -100,6 +110,7 @@ def run_eval(options: EvalOptions) -> None:
             "count": options.count,
             "seed": options.seed,
             "size": size,
+            "options": own_options,
             "sampling": settings.to_dict(),
         }
         write_json(origin | evaluation.as_dict(), options.output)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flagdit_core.cli.collection import no_collection
-from flagdit_core.cli.devices import pick_device, pick_dtype
 from flagdit_core.cli.models import pipeline_settings
 from flagdit_core.cli.options import parse_options
+from flagdit_core.devices import pick_device, pick_dtype
 from flagdit_core.errors import ConfigError, ShapeError
 from flagdit_core.modalities import load_object, modality_of_file
 from flagdit_core.output import check_output
@@ -58,7 +58,8 @@ def run_infer(options: InferOptions) -> None:
         check_output(path)
     if not options.prompt.strip():
         raise ConfigError("the prompt is empty; expected a sentence that says what to make")
-    size, own_options = parse_size(options.size), parse_options(options.extra, modality, options.output)
+    size = parse_size(options.size)
+    own_options = parse_options(options.extra, modality, f"{options.output.suffix} files")
     with no_collection():
         from flagdit_core.pipeline import resolve_model, weights_digest
         from flagdit_core.pipeline.request import GenerationRequest

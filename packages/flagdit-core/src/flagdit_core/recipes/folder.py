@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from flagdit_core.devices import pick_device
 from flagdit_core.errors import ConfigError
 from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.output import check_new_folder
@@ -25,6 +26,7 @@ class FolderTraining(ABC):
         model: Pipeline to start from: "nano", a folder, or a hub id.
         on_error: Whether an unreadable file stops the training or is skipped and named.
         train_text_encoder: Train the text encoder too.
+        device: Where to train, such as "cpu" or "cuda:1"; by default a GPU if there is one.
         training: Optimiser, schedule, times and logging.
     """
 
@@ -33,6 +35,7 @@ class FolderTraining(ABC):
     model: str = "nano"
     on_error: OnError = "raise"
     train_text_encoder: bool = False
+    device: str | None = None
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             num_steps=1000,
@@ -88,11 +91,12 @@ def train_on_folder(config: FolderTraining, pipeline_class: type[Pipeline], *, r
     Raises:
         DataError: The folder, its manifest or a file cannot be used.
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        BackendUnavailableError: The device is not there.
         OutputError: ``output_dir`` holds a finished ``model`` already.
     """
     check_new_folder(config.output_dir / "model")
     manifest = read_manifest(config.data, on_error=config.on_error)
-    parts = pipeline_class.from_pretrained(config.model).components
+    parts = pipeline_class.from_pretrained(config.model, device=pick_device(config.device)).components
     parts.text_encoder.requires_grad_(config.train_text_encoder)
     entries = [replace(entry, caption=config.caption(entry.caption, parts)) for entry in manifest.entries]
     spelled = replace(manifest, entries=entries)

@@ -46,7 +46,8 @@ class FolderRecipe(FolderTraining):
 
         def load(path: Path) -> Tensor:
             views = read_pixels(path, multiple=multiple, max_pixels=self.max_pixels, elevations=elevations)
-            return einops.rearrange(components.codec.encode(views), "n c h w -> c n h w")
+            latents = components.codec.encode(views.to(components.model.device)).cpu()
+            return einops.rearrange(latents, "n c h w -> c n h w")
 
         return load
 
@@ -64,6 +65,7 @@ def folder(config: FolderRecipe, *, resume: bool = False) -> Path:
     Raises:
         DataError: The folder, its manifest or a view cannot be used.
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        BackendUnavailableError: The device is not there.
         OutputError: ``output_dir`` holds a finished ``model`` already.
     """
     return train_on_folder(config, ObjectPipeline, resume=resume)

@@ -43,7 +43,8 @@ class FolderRecipe(FolderTraining):
             raise ConfigError(f"max_seconds must be a number above 0, got {seconds}")
 
         def load(path: Path) -> Tensor:
-            return codec.encode(read_samples(path, codec, max_seconds=seconds)[None])[0]
+            samples = read_samples(path, codec, max_seconds=seconds)
+            return codec.encode(samples[None].to(components.model.device))[0].cpu()
 
         return load
 
@@ -65,6 +66,7 @@ def folder(config: FolderRecipe, *, resume: bool = False) -> Path:
     Raises:
         DataError: The folder, its manifest or a sound cannot be used.
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        BackendUnavailableError: The device is not there.
         OutputError: ``output_dir`` holds a finished ``model`` already.
     """
     return train_on_folder(config, AudioPipeline, resume=resume)

@@ -33,7 +33,7 @@ class FolderRecipe(FolderTraining):
 
         def load(path: Path) -> Tensor:
             picture = read_picture(path, multiple=multiple, max_pixels=self.max_pixels)
-            latent: Tensor = components.codec.encode(picture[None])[0]
+            latent: Tensor = components.codec.encode(picture[None].to(components.model.device))[0].cpu()
             return latent
 
         return load
@@ -52,6 +52,7 @@ def folder(config: FolderRecipe, *, resume: bool = False) -> Path:
     Raises:
         DataError: The folder, its manifest or a picture cannot be used.
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        BackendUnavailableError: The device is not there.
         OutputError: ``output_dir`` holds a finished ``model`` already.
     """
     return train_on_folder(config, ImagePipeline, resume=resume)

@@ -55,7 +55,7 @@ class FolderRecipe(FolderTraining):
                 fps=fps,
                 stride=components.codec.stride[0],
             )
-            latent: Tensor = components.codec.encode(film[None])[0]
+            latent: Tensor = components.codec.encode(film[None].to(components.model.device))[0].cpu()
             return latent
 
         return load
@@ -74,6 +74,7 @@ def folder(config: FolderRecipe, *, resume: bool = False) -> Path:
     Raises:
         DataError: The folder, its manifest or a film cannot be used.
         ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        BackendUnavailableError: The device is not there.
         OutputError: ``output_dir`` holds a finished ``model`` already.
     """
     return train_on_folder(config, VideoPipeline, resume=resume)

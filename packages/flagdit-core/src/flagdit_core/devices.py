@@ -1,4 +1,4 @@
-"""Where and in what precision a command runs."""
+"""Where and in what precision networks run, chosen by name."""
 
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,11 @@ def pick_device(name: str | None) -> "torch.device":
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"--device must be cpu, cuda or cuda:N, got {name!r}") from error
+        raise ConfigError(f"device must be cpu, cuda or cuda:N, got {name!r}") from error
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BackendUnavailableError(
-            f"device {name!r} is not available here; leave --device out, or use cpu"
-        ) from error
+        raise BackendUnavailableError(f"device {name!r} is not available here; leave it out, or use cpu") from error
     return device
 
 
@@ -55,7 +53,7 @@ def pick_dtype(name: str) -> "torch.dtype":
     import torch
 
     if name not in _DTYPES:
-        raise ConfigError(f"--dtype must be one of {', '.join(_DTYPES)}, got {name!r}")
+        raise ConfigError(f"dtype must be one of {', '.join(_DTYPES)}, got {name!r}")
     dtype = getattr(torch, name)
     assert isinstance(dtype, torch.dtype)
     return dtype
