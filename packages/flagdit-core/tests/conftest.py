@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flagdit_core import modalities
-from flagdit_core.modalities import Modality
+from flagdit_core.modalities import Modality, Option
 from flagdit_core.output import atomic_file
 from flagdit_core.pipeline import Components, Pipeline, generate_latents
 from flagdit_core.pipeline.request import Generated, GenerationRequest
@@ -150,11 +150,15 @@ def toy_modality(saved_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         generate="toys:generate_toys",
         save="toys:save_toy",
         read_metadata="toys:read_toy",
+        options=(
+            Option(name="loops", kind=int, help="how often it goes round"),
+            Option(name="beside", kind=Path, help="file to write too"),
+        ),
         models={"nano": saved_model},
         world="toys:toy_world",
         companions=(".toybox",),
     )
-    for name in ("modalities", "cli.recipes", "cli.models", "cli.info", "recipes.world_model"):
+    for name in ("modalities", "cli.recipes", "cli.models", "cli.info", "recipes.networks"):
         monkeypatch.setattr(
             importlib.import_module(f"flagdit_core.{name}"), "installed_modalities", lambda: {"toy": modality}
         )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from flagdit_core.cli import main
 from flagdit_core.cli.models import find_model
 from flagdit_core.errors import CheckpointError, ConfigError
 from flagdit_core.modalities import Modality
+from flagdit_core.pipeline.request import Generated, GenerationRequest
 
 
 def test_table_and_json(toy_modality: Modality, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +43,25 @@ def test_table_and_json(toy_modality: Modality, tmp_path: Path, capsys: pytest.C
     assert [sample["seed"] for sample in values["samples"]] == [0, 1, 2, 3, 4]
 
 
+def test_the_modality_gets_its_own_options(
+    toy_modality: Modality, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option that only the modality knows reaches each of its calls, and the file tells it."""
+    toys, seen = sys.modules["toys"], list[object]()
+    generate = toys.generate_toys
+
+    def spy(pipeline: object, request: GenerationRequest) -> Generated:
+        seen.append(request.options)
+        return generate(pipeline, request)
+
+    monkeypatch.setattr(toys, "generate_toys", spy)
+    output = tmp_path / "eval.json"
+    words = ["--count", "3", "--batch-size", "2", "--steps", "1", "--loops", "7", "--output", str(output)]
+    assert main(["eval", "nano", *words]) == 0
+    assert seen == [{"loops": 7}] * 2
+    assert json.loads(output.read_text())["options"] == {"loops": 7}
+
+
 def test_what_cannot_be_done_is_refused_early(
     toy_modality: Modality, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +72,9 @@ def test_what_cannot_be_done_is_refused_early(
         (["--sheet", str(tmp_path / "a.png")], "no contact sheet"),
         (["--modality", "smell"], "no modality 'smell'"),
         (["--steps", "0"], "positive integer"),
+        (["--loops", "often"], "--loops must be a whole number"),
+        (["--frames", "8"], "unknown option --frames (toy models also take --loops, --beside;"),
+        (["--beside", "a.toybox"], "--beside is a file of one result"),
     ):
         assert main(["eval", "nano", *words]) == 2
         assert says in capsys.readouterr().err

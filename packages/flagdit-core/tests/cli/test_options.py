@@ -24,8 +24,8 @@ def test_values_are_read_as_their_kinds():
     """Both spellings of a value, a path, a text, and a switch without one."""
     words = ["--seconds", "1.5", "--frames=8", "--contact-sheet", "a.png", "--title", "a = b", "--loop"]
     expected = {"seconds": 1.5, "frames": 8, "contact-sheet": Path("a.png"), "title": "a = b", "loop": True}
-    assert parse_options(words, FILMS, Path("a.film")) == expected
-    assert parse_options([], FILMS, Path("a.film")) == {}
+    assert parse_options(words, FILMS, ".film files") == expected
+    assert parse_options([], FILMS, ".film files") == {}
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_values_are_read_as_their_kinds():
         (["--seconds", "long"], "--seconds must be a number, got 'long'"),
         (["--frames", "1.5"], "--frames must be a whole number, got '1.5'"),
         (["--loop=yes"], "--loop takes no value"),
-        (["red", "circle"], "unexpected 'red': put the sentence in quotes"),
+        (["red", "circle"], "unexpected 'red': put a sentence in quotes"),
     ],
 )
 def test_bad_words(words, message):
     """Each mistake gets a line that says what to do."""
     with pytest.raises(ConfigError, match=message):
-        parse_options(words, FILMS, Path("a.film"))
+        parse_options(words, FILMS, ".film files")

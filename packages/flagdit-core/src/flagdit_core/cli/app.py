@@ -24,6 +24,8 @@ Overrides = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; by default a GPU if there is one.")]
 Dtype = Annotated[str, typer.Option(help="Precision of the weights: float32, bfloat16 or float16.")]
+# What a command does not know goes on, as typed, to the modality.
+_PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 @app.callback(invoke_without_command=True)
@@ -41,7 +43,7 @@ def lumina(
 
 @app.command(
     epilog=f"Some kinds of files take options of their own, such as a duration: lumina info lists them. {DEBUG_HELP}",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    context_settings=_PASSES_ON,
 )
 def infer(
     context: typer.Context,
@@ -89,8 +91,14 @@ def train(
     run_train(recipe, tuple(overrides or ()), output=output, resume=resume)
 
 
-@app.command("eval", epilog=DEBUG_HELP, short_help="Have a world's verifier judge a model.")
+@app.command(
+    "eval",
+    epilog=f"Some models take options of their own, such as a duration: lumina info lists them. {DEBUG_HELP}",
+    short_help="Have a world's verifier judge a model.",
+    context_settings=_PASSES_ON,
+)
 def evaluate(
+    context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="RECIPE_OR_MODEL", help="A model, or a recipe that has been run.")],
     count: Annotated[int, typer.Option(help="Held-out captions.")] = 500,
     seed: Annotated[int, typer.Option(help="Picks the captions and the noise.")] = 0,
@@ -113,7 +121,7 @@ def evaluate(
         EvalOptions(
             target=target, count=count, seed=seed, output=output, sheet=sheet, modality=modality,
             batch_size=batch_size, size=size, steps=steps, guidance=guidance, solver=solver,
-            overrides=tuple(overrides or ()), device=device, dtype=dtype,
+            overrides=tuple(overrides or ()), extra=tuple(context.args), device=device, dtype=dtype,
         )
     )  # fmt: skip
 

@@ -1,20 +1,19 @@
-"""Options of ``lumina infer`` that a modality brings along."""
+"""Options of ``lumina infer`` and ``lumina eval`` that a modality brings along."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.modalities import Modality, Option
 
 
-def parse_options(words: Sequence[str], modality: Modality, output: Path) -> dict[str, Any]:
+def parse_options(words: Sequence[str], modality: Modality, what: str) -> dict[str, Any]:
     """The values of a modality's own options.
 
     Args:
         words: What the command itself did not know, as typed: ``--name value`` or ``--name=value``.
         modality: Whose options they must be.
-        output: The file, for messages.
+        what: What takes them, in words, for messages: ".mp4 files", or "video models".
 
     Returns:
         Values by the options' names; those that were not given are left out.
@@ -28,10 +27,10 @@ def parse_options(words: Sequence[str], modality: Modality, output: Path) -> dic
         word = rest.pop(0)
         name, has_value, text = word.removeprefix("--").partition("=")
         if not word.startswith("--"):
-            raise ConfigError(f"unexpected {word!r}: put the sentence in quotes, and options as --name value")
+            raise ConfigError(f"unexpected {word!r}: put a sentence in quotes, and options as --name value")
         if name not in known:
             listed = ", ".join(f"--{other}" for other in known)
-            also = f"{output.suffix} files also take {listed}" if known else f"{output.suffix} files take no others"
+            also = f"{what} also take {listed}" if known else f"{what} take no others"
             raise ConfigError(f"unknown option --{name} ({also}; see lumina info)")
         option = known[name]
         if option.kind is bool:
