@@ -1,8 +1,9 @@
 """What a pipeline asks of the model that turns sound into latents and back.
 
-Legend: B batch, A audio channels, n samples of a channel, C latent channels, L latents.
+Legend: B batch, A audio channels, n samples of a channel, C latent channels, R rows of a latent, L latents.
 """
 
+import math
 from typing import Protocol
 
 import torch
@@ -17,9 +18,12 @@ from lumina_audio.sound import Sound
 class SoundCodec(Codec, Protocol):
     """A codec of sound: media are (B, A, n) samples, latents (B, C, L), and n is L times ``stride[0]``.
 
+    Latents of several rows are (B, C, R, L), for networks that cut pictures into patches too.
+
     Attributes:
         sample_rate: Of the samples, in Hz.
         audio_channels: A: 1 for mono, 2 for stereo.
+        latent_rows: R.
     """
 
     @property
@@ -31,6 +35,27 @@ class SoundCodec(Codec, Protocol):
     def audio_channels(self) -> int:
         """1 or 2."""
         ...
+
+    @property
+    def latent_rows(self) -> int:
+        """1 for latents without rows."""
+        ...
+
+
+def latent_shape(codec: SoundCodec, num_samples: int, *, patch_size: int) -> tuple[int, ...]:
+    """The shape of the latent of a sound.
+
+    Args:
+        codec: Makes it.
+        num_samples: Of each channel.
+        patch_size: Side of the network's patches, of which there are whole ones only.
+
+    Returns:
+        (C, L), or (C, R, L) of several rows, for the sound and as much after its end as fills the last patch.
+    """
+    length = patch_size * math.ceil(num_samples / (patch_size * codec.stride[0]))
+    rows = () if codec.latent_rows == 1 else (codec.latent_rows,)
+    return codec.latent_channels, *rows, length
 
 
 def reconstruct(codec: SoundCodec, sound: Sound) -> Sound:
@@ -78,17 +103,20 @@ def check_media(media: Tensor, channels: int, stride: int) -> None:
         raise CodecError(f"expected a multiple of {stride} samples, got {length}; the nearest is {nearest}")
 
 
-def check_latents(latents: Tensor, channels: int) -> None:
+def check_latents(latents: Tensor, channels: int, *, rows: int = 1) -> None:
     """Refuse what a codec cannot decode.
 
     Args:
-        latents: To be (B, ``channels``, L), floating point.
+        latents: To be (B, ``channels``, L), or (B, ``channels``, ``rows``, L) of several rows, floating point.
         channels: C.
+        rows: R.
 
     Raises:
         CodecError: The shape or dtype does not fit.
     """
-    if latents.ndim != 3 or latents.shape[1] != channels or not latents.is_floating_point():
+    expected = (channels,) if rows == 1 else (channels, rows)
+    if latents.ndim != 2 + len(expected) or latents.shape[1:-1] != expected or not latents.is_floating_point():
         raise CodecError(
-            f"expected floating-point latents (B, {channels}, L), got {latents.dtype} {tuple(latents.shape)}"
+            f"expected floating-point latents (B, {', '.join(map(str, expected))}, L), "
+            f"got {latents.dtype} {tuple(latents.shape)}"
         )

@@ -81,7 +81,7 @@ def known_sound(codec: SoundCodec, sound: Sound, span: tuple[float, float], leng
         device: Where the codec is.
 
     Returns:
-        Values (C, L), and a mask (1, L) of the cells that no part of the span touches.
+        Values (C, L) or (C, R, L), and a mask (1, L) of the cells that no part of the span touches.
 
     Raises:
         ConfigError: The span leaves no cell to keep.

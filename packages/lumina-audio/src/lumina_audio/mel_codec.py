@@ -1,6 +1,6 @@
 """Sound to latents and back by way of its mel spectrogram: a small VAE of ours, and a vocoder or Griffin-Lim.
 
-Legend: B batch, n samples, M mel bins, T mel frames, C latent channels, L latents.
+Legend: B batch, n samples, M mel bins, T mel frames, C latent channels, R rows of a latent, L latents.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ class MelCodec:
     Args:
         vae: The network; put into eval mode, its parameters frozen.
         vocoder: A SpeechT5HifiGan for 80 bins at 16 kHz; None for Griffin-Lim, which needs no training.
+        latent_rows: R. The network's channels are folded into so many rows: with two of them, patches of 2 x 2 of a
+            latent of 8 channels hold as much as those of pictures, and one Flag-DiT reads both.
 
     Attributes:
-        latent_channels: C.
+        latent_channels: C, the network's channels divided by the rows.
         stride: Samples per latent along (T, H, W): the second and third are 1.
 
     Raises:
-        CodecError: VAE or vocoder is for other spectrograms.
+        CodecError: VAE or vocoder is for other spectrograms, or the channels do not fill the rows.
 
     Example:
         >>> codec = MelCodec(MelVAE(MelVAEConfig(hidden_size=32, depth=1)))
@@ -53,14 +55,18 @@ class MelCodec:
     sample_rate = SAMPLE_RATE
     audio_channels = 1
 
-    def __init__(self, vae: MelVAE, vocoder: SpeechT5HifiGan | None = None) -> None:
+    def __init__(self, vae: MelVAE, vocoder: SpeechT5HifiGan | None = None, *, latent_rows: int = 1) -> None:
         if vae.config.num_bins != NUM_BINS:
             raise CodecError(f"expected a mel VAE of {NUM_BINS} bins, got {vae.config.num_bins}")
         if vocoder is not None:
             _check_vocoder(vocoder)
+        channels = vae.config.latent_channels
+        if latent_rows < 1 or channels % latent_rows:
+            raise CodecError(f"expected rows that divide the {channels} channels of the mel VAE, got {latent_rows}")
         self.vae = vae.eval().requires_grad_(False)
         self.vocoder = None if vocoder is None else vocoder.eval().requires_grad_(False)
-        self.latent_channels = vae.config.latent_channels
+        self.latent_rows = latent_rows
+        self.latent_channels = channels // latent_rows
         self.stride = (HOP * vae.config.patch_frames, 1, 1)
         self.scale = vae.config.scaling_factor
         self.shift = vae.config.shift_factor
@@ -81,7 +87,7 @@ class MelCodec:
         """
         folder = Path(folder)
         config = read_config(folder)
-        kind = config.pop("_class_name", None)
+        kind, latent_rows = config.pop("_class_name", None), config.pop("latent_rows", 1)
         if kind != "MelVAE":
             raise CheckpointError(f"expected a VAE of class MelVAE in {folder}, got {kind}")
         try:
@@ -92,13 +98,13 @@ class MelCodec:
             vae = MelVAE(settings)
         load_into(vae, read_state_dict(folder), source=str(folder))
         vocoder = _load_vocoder(folder / _VOCODER) if (folder / _VOCODER).is_dir() else None
-        return cls(vae.to(dtype=dtype), vocoder)
+        return cls(vae.to(dtype=dtype), vocoder, latent_rows=latent_rows)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json (with scale and shift) and safetensors weights; a vocoder in a folder of its own."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        config = {"_class_name": "MelVAE", **asdict(self.vae.config)}
+        config = {"_class_name": "MelVAE", **asdict(self.vae.config), "latent_rows": self.latent_rows}
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.vae.state_dict().items()}
         save_file(weights, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
@@ -120,21 +126,25 @@ class MelCodec:
             media: (B, 1, n) floating point in [-1, 1], n a multiple of ``stride[0]``.
 
         Returns:
-            (B, C, n / stride) in the dtype of ``media``: the posterior's mean, about unit variance.
+            (B, C, n / stride) or, of several rows, (B, C, R, n / stride), in the dtype of ``media``: the posterior's
+            mean, about unit variance.
 
         Raises:
             CodecError: The shape, the dtype or the length does not fit.
         """
         check_media(media, self.audio_channels, self.stride[0])
         mean_BCL, _ = self.vae.encode(log_mel(media[:, 0]).to(next(self.vae.parameters()).dtype))
-        return ((mean_BCL.float() - self.shift) * self.scale).to(media.dtype)
+        latents = ((mean_BCL.float() - self.shift) * self.scale).to(media.dtype)
+        if self.latent_rows > 1:
+            latents = rearrange(latents, "b (c r) l -> b c r l", r=self.latent_rows)
+        return latents
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Sound of latents.
 
         Args:
-            latents: (B, C, L), floating point, as ``encode`` gives them.
+            latents: (B, C, L) or (B, C, R, L), floating point, as ``encode`` gives them.
 
         Returns:
             (B, 1, L * stride) in the dtype of ``latents``, in [-1, 1] but for small excursions (not clamped).
@@ -163,7 +173,9 @@ class MelCodec:
         Raises:
             CodecError: The shape or dtype does not fit.
         """
-        check_latents(latents, self.latent_channels)
+        check_latents(latents, self.latent_channels, rows=self.latent_rows)
+        if self.latent_rows > 1:
+            latents = rearrange(latents, "b c r l -> b (c r) l")
         raw_BCL = (latents.float() / self.scale + self.shift).to(next(self.vae.parameters()).dtype)
         return self.vae.decode(raw_BCL).float()
 

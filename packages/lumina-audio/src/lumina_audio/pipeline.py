@@ -14,7 +14,7 @@ from flagdit_core.model.checkpoint import read_config
 from flagdit_core.pipeline import Pipeline, SamplingSettings, check_memory, memory_errors
 from flagdit_core.pipeline.arguments import PromptBatch, check_latents, check_prompts
 from flagdit_core.report import Report
-from lumina_audio.codec import SoundCodec
+from lumina_audio.codec import SoundCodec, latent_shape
 from lumina_audio.conditioning import check_span, fitting, known_sound, splice
 from lumina_audio.modality import MODALITY
 from lumina_audio.phonemes import Spelling, model_spelling, spell
@@ -27,7 +27,7 @@ class AudioOutput:
 
     Attributes:
         audios: Peak-safe, and of a sane level.
-        latents: (N, C, L) float32, at t = 1.
+        latents: (N, C, L), or (N, C, R, L) of a codec with several rows; float32, at t = 1.
         report: Settings used, and every deviation from what was asked.
     """
 
@@ -116,9 +116,9 @@ class AudioPipeline(Pipeline):
             num_audios_per_prompt: Sounds for each prompt.
             seed: One seed for all prompts, or one for each; None draws one for each prompt, which the report tells.
             first_audio_index: Number of the first sound under its seed.
-            latents: (N, C, L) starting points at t = 0, instead of noise from a seed.
-            callback_on_step_end: Called as ``(pipeline, step index, time, {"latents": (N, C, L)})`` after each step, to
-                look on; raise ``CancelledError`` to stop.
+            latents: (N, C, L) or (N, C, R, L), starting points at t = 0, instead of noise from a seed.
+            callback_on_step_end: Called as ``(pipeline, step index, time, {"latents": ...})`` after each step, to look
+                on; raise ``CancelledError`` to stop.
             strict: Raise where something would only be reported, such as a prompt too long.
             progress: Show a progress bar; None shows it on a terminal only.
             solver: Name of the solver.
@@ -160,7 +160,7 @@ class AudioPipeline(Pipeline):
             audio_length_in_s = given.seconds
         count, seconds = len(batch), self._check_length(audio_length_in_s)
         num_samples = max(1, round(seconds * codec.sample_rate))
-        shape = (codec.latent_channels, math.ceil(num_samples / codec.stride[0]))
+        shape = latent_shape(codec, num_samples, patch_size=parts.model.config.patch_size)
         check_latents(latents, (count, *shape))
         what = f"{count} sound{'s' if count > 1 else ''} of {seconds:g} s"
         check_memory(count * num_samples * codec.audio_channels * 4, parts.model.device, what)
@@ -168,7 +168,7 @@ class AudioPipeline(Pipeline):
         if given is not None:
             span = check_span(audio_span, given, seconds)
             with memory_errors(what):
-                known = known_sound(codec, given, span, shape[1], parts.model.device)
+                known = known_sound(codec, given, span, shape[-1], parts.model.device)
         report = Report(strict=strict)
         report.record(
             model=self.name,
@@ -224,6 +224,6 @@ class AudioPipeline(Pipeline):
         return float(seconds)
 
     def _decode(self, latent: Tensor, num_samples: int) -> Sound:
-        """A latent (C, L) as sound, cut to the sample; turned down where it would clip."""
+        """A latent as sound, cut to the sample; turned down where it would clip."""
         samples = self._codec.decode(latent[None])[0, :, :num_samples].float().cpu().numpy()
         return Sound.of(samples, sample_rate=self._codec.sample_rate, safe=True)

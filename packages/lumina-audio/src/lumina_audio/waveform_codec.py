@@ -35,12 +35,14 @@ class WaveformCodec:
         stride: Samples per latent along (T, H, W): the second and third are 1.
         sample_rate: In Hz.
         audio_channels: 1 or 2.
+        latent_rows: 1: latents have none.
 
     Raises:
         CodecError: The scale is 0, or the network has more than two channels.
     """
 
     library_class = ("diffusers", "AutoencoderOobleck")
+    latent_rows = 1
 
     def __init__(self, vae: AutoencoderOobleck, scale: float = 1.0, shift: float = 0.0) -> None:
         if scale == 0:

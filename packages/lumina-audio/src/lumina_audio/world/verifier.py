@@ -13,6 +13,7 @@ from lumina_audio.world.parsing import parse
 from lumina_audio.world.recognition import UNCLEAR, SeenStrike, recognise
 from lumina_audio.world.scene import Claims, EventClaim
 from lumina_audio.world.segmentation import segment
+from lumina_audio.world.vocabulary import DIGITS
 
 SHORTEST_SECONDS = 0.1
 """Shorter sounds cannot be judged."""
@@ -80,7 +81,7 @@ def verify(sound: Sound, caption: str | Claims) -> Verdict:
 
     Returns:
         One check per claim, of kinds "count" (how many sounds in all), "kind", "pitch", "length", "loudness", "pace",
-        "word" and, of several events, "order".
+        "digit" or "word" (each that is said) and, of several events, "order".
 
     Raises:
         ConfigError: The caption is not of the language.
@@ -131,7 +132,8 @@ def _event_checks(claim: EventClaim, heard: tuple[HeardEvent, ...], size: int) -
     if claim.pace is not None:
         checks.append(Check.of("pace", claim.pace, _one([event.pace for event in heard], size)))
     for number, word in enumerate(claim.words):
-        checks.append(Check.of("word", word, strikes[number].word if number < len(strikes) else MISSING))
+        found = strikes[number].word if number < len(strikes) else MISSING
+        checks.append(Check.of("digit" if word in DIGITS else "word", word, found))
     return checks
 
 

@@ -54,10 +54,8 @@ KINDS: dict[str, Kind] = {
 """Beeps are pure, tones have harmonics, bells ring and decay, sweeps glide over three octaves; noise is white, a hiss
 has only high and a rumble only low frequencies; clicks make rhythms; speech says words."""
 
-SPOKEN_WORDS: tuple[str, ...] = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-    "yes", "no", "stop", "go", "left", "right",
-)  # fmt: skip
+DIGITS: tuple[str, ...] = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SPOKEN_WORDS: tuple[str, ...] = (*DIGITS, "yes", "no", "stop", "go", "left", "right")
 """What voices say."""
 MOST_WORDS = 3
 """How many words one voice says in a row."""
