@@ -69,8 +69,9 @@ bench-gpu: $(VENV)/.dev ## Time operators, blocks and models on this machine's G
 	@$(BIN)/flagdit-bench --results benchmarks/results $(BENCH_FLAGS); status=$$?; \
 	if [ $$status -lt 2 ]; then $(BIN)/python -m benchmarks.report; fi; exit $$status
 
-docs: $(VENV)/.dev ## Remake docs/performance.md; run every snippet and example of the pages, and follow their links
+docs: $(VENV)/.dev ## Remake the pages that are made from JSON; run every snippet and example of the pages, and follow their links
 	$(BIN)/python -m benchmarks.report
+	$(BIN)/python -m studies.sampling_report
 	$(BIN)/python -m pytest tests/docs
 
 dist: $(VENV)/.dev ## Build the six wheels into dist/

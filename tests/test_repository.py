@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("packages", "tests", "benchmarks", "docs", "examples", ".ci")
+FOLDERS = ("packages", "tests", "benchmarks", "studies", "docs", "examples", ".ci")
 TEXT = {".py", ".md", ".toml", ".txt", ".yaml", ".json", ".jsonl", ".cfg", ".ini", ""}
 FOUND = [*ROOT.glob("*.*"), ROOT / "Makefile", *(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*"))]
 FILES = [path for path in FOUND if path.is_file() and path.suffix in TEXT and "__pycache__" not in path.parts]

@@ -1,0 +1,1 @@
+"""What was tried on the shipped models, and the pages that tell of it."""

@@ -1,0 +1,204 @@
+"""``docs/sampling_study.md`` from the JSON of ``studies.sampling``."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cells import table
+from flagdit_core.evaluation import Rate
+from studies.pairs import Pairs
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "studies" / "results"
+PAGE = ROOT / "docs" / "sampling_study.md"
+
+WITHIN = 0.01
+"""The default is the cheapest that stays within this of the best pass rate."""
+
+_HEAD = """# How to sample from the shipped models
+
+Made by `python -m studies.sampling_report` from [the JSON of each table](../studies/results); not to be edited. Every
+cell of a table has the same held-out captions and the same noise, so that two cells can be compared caption by caption.
+The captions are other ones than those of the model cards. What a cell costs is counted in evaluations of the network
+for one sample; a guided step has two. Seconds are a processor's for one artifact, without judging it.
+
+With so few captions the 95 % interval of a pass rate (Wilson) is many points wide, and "within one point of the best"
+is a rule about the numbers that were seen. The last column says more: the difference to the cell that the table names,
+over the same captions, with its own 95 % interval; where that holds zero, the captions cannot tell the two apart. Of
+many cells the best is also the luckiest.
+"""
+_TITLES = {"image": "Pictures", "video": "Films", "3d": "Objects", "audio": "Sounds"}
+_KINDS = {
+    "solvers": "solver, steps and guidance",
+    "sizes": "sizes that were not trained",
+    "durations": "twice the trained duration",
+}
+_SWITCHES = ("rope_scaling_factor", "ntk_factor", "time_shift", "proportional_attention")
+
+Row = Mapping[str, Any]
+Study = Mapping[str, Any]
+
+
+def render(folder: Path) -> str:
+    """The page.
+
+    Args:
+        folder: Holds the JSON.
+
+    Returns:
+        Markdown, the same for the same files.
+    """
+    files = sorted(folder.glob("sampling-*.json"))
+    studies = [_evened(json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    parts = [_HEAD]
+    for modality, title in _TITLES.items():
+        found = [study for study in studies if study["model"].partition("/")[0] == modality]
+        for study in sorted(found, key=lambda study: list(_KINDS).index(study["table"])):
+            parts.append(f"\n## {title}: {_KINDS[study['table']]}\n\n{_origin(study)}\n\n")
+            parts.append(_solvers(study) if study["table"] == "solvers" else _extrapolation(study))
+    return "".join(parts)
+
+
+def _evened(study: dict[str, Any]) -> Study:
+    """A study cut to the captions that all of its cells have."""
+    count = min(len(row["passed"]) for row in study["cells"])
+    cells = [{**row, "passed": row["passed"][:count]} for row in study["cells"]]
+    return {**study, "count": count, "cells": cells}
+
+
+def chosen(rows: Sequence[Row]) -> tuple[Row, Row]:
+    """The best of several cells, and the default that follows.
+
+    Args:
+        rows: Cells of a table, at least one.
+
+    Returns:
+        The cell of the highest pass rate, and the cheapest of those within a point of it; of equals the cheaper, then
+        the one that passes more.
+    """
+    best = min(rows, key=lambda row: (-_rate(row).value, row["evaluations"]))
+    near = [row for row in rows if _rate(row).value >= _rate(best).value - WITHIN]
+    return best, min(near, key=lambda row: (row["evaluations"], -_rate(row).value))
+
+
+def _solvers(study: Study) -> str:
+    """Cells by what they cost, and what follows."""
+    rows: list[Row] = study["cells"]
+    own = next((row for row in rows if row["sampling"] == study["own_sampling"]), rows[0])
+    best, default = chosen(rows)
+    marks = {"best": best, "cheapest near the best": default, "as shipped": own}
+    lines = [
+        (
+            _marked(_way(row), [mark for mark, marked in marks.items() if marked is row]),
+            f"{row['evaluations']:g}",
+            f"{row['seconds']:.2f}",
+            _percent(row),
+            "" if row is own else _difference(own, row),
+        )
+        for row in sorted(rows, key=lambda row: (row["evaluations"], -_rate(row).value))
+    ]
+    header = ("solver, steps, guidance", "evaluations", "s", "passed, %", f"difference to {_way(own)}")
+    said = (
+        f"\nBest is {_way(best)}; the cheapest within one point of it is {_way(default)}, with "
+        f"{default['evaluations']:g} evaluations instead of {best['evaluations']:g} "
+        f"(difference {_difference(best, default)}).\n"
+    )
+    return table(header, lines) + said
+
+
+def _marked(words: str, marks: Sequence[str]) -> str:
+    """Words with remarks after them."""
+    return f"{words} ({', '.join(marks)})" if marks else words
+
+
+def _extrapolation(study: Study) -> str:
+    """Cells of other sizes or durations, as shares of the trained one's pass rate."""
+    trained, *rows = study["cells"]
+    lines = [(_place(trained), "as shipped", _percent(trained), "100 %", "")]
+    for row in rows:
+        plain = next(other for other in rows if _where(other) == _where(row))
+        share = _rate(row).value / _rate(trained).value
+        against = "" if plain is row else _difference(plain, row)
+        lines.append((_place(row), _switches(row), _percent(row), f"{100 * share:.0f} %", against))
+    header = ("made", "switches", "passed, %", "share of the trained one", "difference to no switch")
+    return table(header, lines)
+
+
+def _way(row: Row) -> str:
+    """Solver, steps and guidance, and what else is not at its plain value."""
+    sampling = row["sampling"]
+    words = [f"{sampling['solver']} {sampling['num_inference_steps']}", f"guidance {sampling['guidance_scale']:g}"]
+    if sampling["time_shift"] != 1:
+        words.append(f"time shift {sampling['time_shift']:g}")
+    if sampling["guidance_interval"] != [0.0, 1.0]:
+        words.append("guided from {:g} to {:g}".format(*sampling["guidance_interval"]))
+    return ", ".join(words)
+
+
+def _where(row: Row) -> tuple[Any, Any]:
+    """What was asked for, beside the sampling."""
+    return row["size"], row["options"]
+
+
+def _place(row: Row) -> str:
+    """The same in words."""
+    size = ["x".join(map(str, row["size"]))] if row["size"] else []
+    return ", ".join([*size, *(f"{value} {name}" for name, value in row["options"].items())]) or "as trained"
+
+
+def _switches(row: Row) -> str:
+    """The switches of extrapolation that are on."""
+    sampling, off = row["sampling"], (1.0, False)
+    return ", ".join(f"`{name}={sampling[name]}`" for name in _SWITCHES if sampling[name] not in off) or "none"
+
+
+def _rate(row: Row) -> Rate:
+    return Rate(passed=row["passed"].count("1"), total=len(row["passed"]))
+
+
+def _percent(row: Row) -> str:
+    """Pass rate and interval."""
+    low, high = _rate(row).interval
+    return f"{100 * _rate(row).value:.1f} ({100 * low:.0f} - {100 * high:.0f})"
+
+
+def _difference(first: Row, second: Row) -> str:
+    """Points that the second passes more than the first, and their interval."""
+    pairs = Pairs.of(first["passed"], second["passed"])
+    low, high = pairs.interval
+    return f"{100 * pairs.difference:+.1f} ({100 * low:+.0f} to {100 * high:+.0f})"
+
+
+def _origin(study: Study) -> str:
+    """Where the numbers are from, in a line."""
+    machine, commit = study["machine"], study["commit"]
+    where = f"{machine['processor']}, {machine['cores']} cores shared with other work"
+    made = "commit unknown" if commit is None else f"commit {commit['id'][:10]}"
+    captions = f"{study['count']} captions a cell, seed {study['seed']}"
+    return (
+        f"{study['model']}, weights {study['model_sha256'][:10]}; {captions}; {where}; "
+        f"torch {study['versions']['torch']}; {made}."
+    )
+
+
+def main() -> int:
+    """Write the page, or see whether it is what the JSON says."""
+    parser = argparse.ArgumentParser(prog="python -m studies.sampling_report", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
+    parser.add_argument("--page", type=Path, default=PAGE, help="file to write")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is out of date")
+    options = parser.parse_args()
+    text = render(options.results)
+    if not options.check:
+        options.page.write_text(text, encoding="utf-8")
+    elif not options.page.is_file() or options.page.read_text(encoding="utf-8") != text:
+        print(f"{options.page} is not what {options.results} says: python -m studies.sampling_report", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
