@@ -23,7 +23,7 @@ _KNOWN_ENDINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """An option of ``lumina infer`` that only one modality has.
+    """An option of ``lumina infer`` and ``lumina eval`` that only one modality has.
 
     Attributes:
         name: As typed after ``--``, with hyphens.
