@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flagdit_core import FlagDiT
 from flagdit_core.layout import Layout
-from flagdit_core.recipes.world_model import build_text_encoder
+from flagdit_core.recipes.networks import build_text_encoder
 from flagdit_core.training import Batch, TrainingConfig
 from flagdit_core.training.compilation import prepared
 from flagdit_core.training.run import Run

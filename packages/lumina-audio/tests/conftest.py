@@ -41,11 +41,11 @@ def waveform_codec() -> WaveformCodec:
     return WaveformCodec(vae, scale=2.0, shift=0.5)
 
 
-def _pipeline(codec: SoundCodec, seconds: float, name: str) -> AudioPipeline:
+def _pipeline(codec: SoundCodec, seconds: float, name: str, *, patch_size: int = 1) -> AudioPipeline:
     """Sounds of that length by default."""
     components = random_components(
-        codec, CAPTIONS, training_shape=(1, 1, 8), defaults={"audio_length_in_s": seconds}, num_inference_steps=2,
-        patch_size=1,
+        codec, CAPTIONS, training_shape=(1, codec.latent_rows, 8), defaults={"audio_length_in_s": seconds},
+        num_inference_steps=2, patch_size=patch_size,
     )  # fmt: skip
     return AudioPipeline(components, name=name)
 
@@ -60,6 +60,12 @@ def pipe(mel_codec: MelCodec) -> AudioPipeline:
 def stereo_pipe(waveform_codec: WaveformCodec) -> AudioPipeline:
     """A tenth of a second of stereo without a spectrogram, by default."""
     return _pipeline(waveform_codec, 0.1, "tiny-stereo")
+
+
+@pytest.fixture(scope="session")
+def rows_pipe(mel_codec: MelCodec) -> AudioPipeline:
+    """Like ``pipe``, but latents have two rows, and the network reads them in patches of 2 x 2."""
+    return _pipeline(MelCodec(mel_codec.vae, latent_rows=2), 0.5, "tiny-rows", patch_size=2)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from diffusers import AutoencoderOobleck
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
 from flagdit_core.errors import CheckpointError, CodecError
-from lumina_audio.codec import SoundCodec, reconstruct
+from lumina_audio.codec import SoundCodec, latent_shape, reconstruct
 from lumina_audio.mel import HOP
 from lumina_audio.mel_codec import MelCodec
 from lumina_audio.mel_vae import MelVAE, MelVAEConfig
@@ -148,6 +148,39 @@ def test_latents_of_a_place_do_not_depend_on_the_length() -> None:
     )
 
 
+def test_rows_hold_the_same_numbers(tmp_path: Path) -> None:
+    """Folded into two rows, latents are the same numbers in another order, and sound the same; the folder says so."""
+    plain = MelCodec(_mel_vae())
+    MelCodec(plain.vae, latent_rows=2).save_pretrained(tmp_path)
+    folded = MelCodec.from_pretrained(tmp_path)
+    samples = _samples(plain, 8)
+    latents = folded.encode(samples)
+    assert latents.shape == (2, folded.latent_channels, folded.latent_rows, 8) == (2, 3, 2, 8)
+    assert torch.equal(latents.flatten(1, 2), plain.encode(samples))
+    assert torch.equal(folded.decode(latents), plain.decode(plain.encode(samples)))
+
+
+def test_folders_of_before_rows(tmp_path: Path) -> None:
+    """A folder that does not speak of rows has latents without them, like the shipped one."""
+    MelCodec(_mel_vae()).save_pretrained(tmp_path)
+    config = tmp_path / "config.json"
+    settings = json.loads(config.read_text())
+    assert settings.pop("latent_rows") == 1
+    config.write_text(json.dumps(settings))
+    assert MelCodec.from_pretrained(tmp_path).latent_rows == 1
+
+
+def test_latent_shapes() -> None:
+    """Whole latents, and whole patches of them, that hold all of the samples and no more than that."""
+    codec = MelCodec(_mel_vae())
+    folded, stride = MelCodec(codec.vae, latent_rows=2), codec.stride[0]
+    assert latent_shape(codec, 7 * stride, patch_size=1) == (6, 7)
+    assert latent_shape(codec, 7 * stride + 1, patch_size=1) == (6, 8)
+    assert latent_shape(folded, 8 * stride, patch_size=2) == (3, 2, 8)
+    assert latent_shape(folded, 8 * stride + 1, patch_size=2) == (3, 2, 10)
+    assert latent_shape(WaveformCodec(_oobleck()), 17, patch_size=1) == (4, 3)
+
+
 def test_the_vocoder_reads_the_decoded_spectrogram() -> None:
     """With a vocoder the sound is its output for the decoded spectrogram, which Griffin-Lim has no part in."""
     codec = MelCodec(_mel_vae(), _vocoder())
@@ -174,6 +207,11 @@ def test_parts_that_do_not_fit() -> None:
         MelCodec(_mel_vae(num_bins=64))
     with pytest.raises(CodecError, match=f"80 bins, {HOP} samples a frame and 16000 Hz, got 80, 256 and 22050"):
         MelCodec(_mel_vae(), _vocoder(sampling_rate=22_050))
+    for rows in (0, 4):
+        with pytest.raises(CodecError, match=f"rows that divide the 6 channels of the mel VAE, got {rows}"):
+            MelCodec(_mel_vae(), latent_rows=rows)
+    with pytest.raises(CodecError, match=r"latents \(B, 3, 2, L\), got torch.float32 \(1, 6, 8\)"):
+        MelCodec(_mel_vae(), latent_rows=2).decode(torch.zeros(1, 6, 8))
     with pytest.raises(CodecError, match="other than 0"):
         WaveformCodec(_oobleck(), scale=0.0)
     for settings in ({"kernel_size": 4}, {"depth": 0}, {"mel_std": 0.0}, {"scaling_factor": 0.0}):

@@ -53,6 +53,15 @@ def test_durations_are_made_to_the_sample(seconds: float, samples: int, cells: i
     assert output.latents.shape == (1, 6, cells)
 
 
+def test_latents_of_two_rows(rows_pipe: AudioPipeline) -> None:
+    """A network that reads patches of 2 x 2 makes sounds to the sample; the latent has whole patches."""
+    output = rows_pipe(PROMPT, audio_length_in_s=0.52, seed=1)
+    assert (output.audios[0].samples.shape, output.latents.shape) == ((1, 8320), (1, 3, 2, 10))
+    again = rows_pipe(PROMPT, audio_length_in_s=0.52, seed=1, audio=output.audios[0], audio_span=(0.2, 0.3))
+    assert np.array_equal(again.audios[0].samples[:, :3200], output.audios[0].samples[:, :3200])
+    assert not np.array_equal(again.audios[0].samples[:, 3200:4800], output.audios[0].samples[:, 3200:4800])
+
+
 def test_stereo(stereo_pipe: AudioPipeline) -> None:
     """A waveform codec gives both channels, which differ, at its own rate."""
     output = stereo_pipe(PROMPT, seed=1)

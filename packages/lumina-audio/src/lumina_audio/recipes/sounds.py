@@ -96,7 +96,7 @@ def encode_sounds(
         codec_folder: The VAE.
 
     Returns:
-        Latents (count, C, L), or (count, C, R, L) of several rows, float32, and several wordings of each sound's caption.
+        Latents (count, C, L) or (count, C, R, L), float32, and several wordings of each sound's caption.
 
     Raises:
         BackendUnavailableError: Captions are spelled in phonemes, and espeak-ng is not installed.

@@ -1,0 +1,129 @@
+"""What a modality brings to a training on its world: encoded media, and pipelines to sample with and to save."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flagdit_core.evaluation import evaluate
+from flagdit_core.modalities import Modality, load_object
+from flagdit_core.model.flag_dit import FlagDiT
+from flagdit_core.pipeline import Components, Pipeline, SamplingSettings, weights_digest
+from flagdit_core.pipeline.request import GenerationRequest
+from flagdit_core.recipes.encoded import Encode, EncodedWorld, Stage, encode_shards, stage_at, wanted_shards
+from flagdit_core.text_encoder import TextEncoder
+from flagdit_core.training import TrainingResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Medium:
+    """A modality, as the training of a network on its world sees it.
+
+    Attributes:
+        modality: Whose pipeline and world are used.
+        encode: Makes media of a kind and encodes them.
+        codec: Folder of the codec.
+        stages: Curriculum over kinds of media.
+        sampling: Defaults of the finished model.
+    """
+
+    modality: Modality
+    encode: Encode
+    codec: Path
+    stages: tuple[Stage, ...]
+    sampling: SamplingSettings
+
+    def encoded(self, folder: Path, *, seed: int, workers: int) -> EncodedWorld:
+        """The batches to learn from, after encoding what is not there yet.
+
+        Args:
+            folder: Where encoded media are kept, in a folder named by the codec's fingerprint.
+            seed: Of the scenes.
+            workers: Processes that encode.
+
+        Returns:
+            The source of batches.
+        """
+        # Latents of another codec are of no use: its fingerprint names their folder.
+        folder = folder / weights_digest(self.codec.parent, part=self.codec.name)[:12]
+        encode_shards(wanted_shards(self.stages, seed=seed), self.encode, self.codec, folder, workers=workers)
+        return EncodedWorld(self.stages, folder, seed=seed)
+
+    def pipeline(self, step: int, model: FlagDiT, text_encoder: TextEncoder, *, dtype: torch.dtype) -> Pipeline:
+        """The pipeline around networks in training.
+
+        Args:
+            step: Updates made; their stage's first kind of media gives the default size.
+            model: The network.
+            text_encoder: The text encoder.
+            dtype: Of the codec.
+
+        Returns:
+            What makes media with them.
+        """
+        pipeline_class: type[Pipeline] = load_object(self.modality.pipeline)
+        return pipeline_class(
+            Components(
+                text_encoder=text_encoder,
+                model=model,
+                codec=pipeline_class.load_codec(self.codec, dtype=dtype),
+                sampling=self.sampling,
+                defaults=stage_at(self.stages, step - 1).parts[0].kind.defaults,
+            ).to(model.device)
+        )
+
+
+def save_models(result: TrainingResult, media: Mapping[Path, Medium]) -> None:
+    """Write the averaged networks of a training as pipeline folders, in bfloat16, into which they are converted.
+
+    Args:
+        result: What the training left.
+        media: Folder, which must not be there yet, to what its pipeline makes.
+
+    Raises:
+        OutputError: A folder is there already, or cannot be written.
+    """
+    assert result.text_encoder is not None
+    half = torch.bfloat16
+    with result.ema.applied():
+        model, text_encoder = result.model.eval().to(half), result.text_encoder.eval().to(half)
+        for folder, medium in media.items():
+            medium.pipeline(result.step, model, text_encoder, dtype=half).save_pretrained(folder)
+
+
+def make_and_verify(pipeline: Pipeline, modality: Modality, step: int, folder: Path, *, prompts: int) -> None:
+    """Make held-out prompts, show them in one picture, and append the verifier's pass rates to ``verified.csv``.
+
+    Args:
+        pipeline: What makes them.
+        modality: Of the pipeline; it has a world.
+        step: Of the training, for the names.
+        folder: Receives ``step-<step>.png``, where the modality has contact sheets, and ``verified.csv``.
+        prompts: How many.
+    """
+    assert modality.world is not None
+    generate, artifacts = load_object(modality.generate), list[Any]()
+
+    def make(texts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
+        request = GenerationRequest(prompts=texts, seeds=seeds, settings=pipeline.components.sampling, progress=False)
+        made: Sequence[Any] = generate(pipeline, request).artifacts
+        return made
+
+    world = load_object(modality.world)(None)
+    evaluation = evaluate(make, world, count=prompts, seed=0, on_batch=artifacts.extend)
+    if modality.contact_sheet is not None:
+        load_object(modality.contact_sheet)(artifacts, folder / f"step-{step:06d}.png")
+    rows = []
+    for category, checks in evaluation.by_category_and_check.items():
+        rates: Mapping[str, Any] = {"all": evaluation.by_category[category], **checks}
+        rows += [(step, category, kind, rate.passed, rate.total) for kind, rate in rates.items()]
+    path = folder / "verified.csv"
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(("step", "category", "check", "passed", "of"))
+        writer.writerows(rows)

@@ -1,0 +1,1 @@
+"""One network and one text encoder for pictures, films, objects and sounds."""
