@@ -92,7 +92,8 @@ def one_model(config: OneModelRecipe = ONE_MODEL, *, resume: bool = False) -> Pa
         for name, medium in media.items()
     }
     model, text_encoder = first_networks(config, caption)
-    model.to(device), text_encoder.to(device)
+    model.to(device)
+    text_encoder.to(device)
 
     def sample(step: int, model: FlagDiT, text_encoder: TextEncoder | None, folder: Path) -> None:
         assert text_encoder is not None

@@ -88,7 +88,8 @@ def train_world_model(
     )
     source = medium.encoded(config.output_dir / "encoded", seed=config.training.seed, workers=config.workers)
     model, text_encoder = first_networks(config, describe)
-    model.to(device), text_encoder.to(device)
+    model.to(device)
+    text_encoder.to(device)
 
     def sample(step: int, model: FlagDiT, text_encoder: TextEncoder | None, folder: Path) -> None:
         assert text_encoder is not None

@@ -1,0 +1,169 @@
+"""``docs/one_model.md`` from the JSON of ``studies.one_model.record`` and of ``lumina eval``."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cells import table
+from flagdit_core.rates import Rate
+from studies.one_model.record import RESULTS, ROOT
+
+PAGE = ROOT / "docs" / "one_model.md"
+
+_TEXT = """# One model for all four modalities
+
+Made by `python -m studies.one_model.report` from [the JSON](../studies/results/one_model); not to be edited.
+
+The four shipped models have the same network, and each has weights of its own. This page is about one set of weights for
+all of them: one Flag-DiT and one text encoder, which read a sentence and a sequence of patches, and are told by nothing but
+the sentence and the shape of the sequence whether a picture, a film, views of an object or a sound is wanted.
+
+## How
+
+- **One width of token.** Pictures, films and views have latents of 8 channels in patches of 2 x 2: 32 values a token. The
+  sound model's latent has 16 channels and no rows. Folded into 8 channels and two rows (`latent_rows` of
+  [MelCodec](../packages/lumina-audio/src/lumina_audio/mel_codec.py)), two moments of it are a patch of 32 values as well,
+  and the mel VAE need not be trained again. The four codecs stay as they are shipped.
+- **One modality an update.** Latents of all shapes could lie in one packed batch, but equal ones take the dense path, which
+  is cheaper on a CPU ([mixture.py](../studies/one_model/mixture.py)). Every modality has a quarter of the updates, and a
+  batch is as large as the single model's: 64 pictures, 24 films, 16 objects or 64 sounds.
+- **Four pipelines.** The recipe ends in one ordinary model folder for each modality, with the same network and text
+  encoder in all of them.
+
+```text
+lumina train studies.one_model.recipe:one_model --output runs/one-model
+lumina eval runs/one-model/model/audio --modality audio --count 100
+```
+
+`studies.one_model.recipe:tiny` is the same code in minutes.
+
+## What was trained
+
+{run}
+
+{seen}
+The run began with the picture model after 3000 updates at 64 x 64 (192,000 pictures, not counted above), as the film and
+the object model did; the sound model began with nothing. All of its updates were of one object or one sound alone: the
+recipe's second part, with several, was not reached. So it was with 128 x 128 pictures and the other three media from the
+first update.
+
+Mean loss over all modalities:
+
+{curve}
+## How far it is
+
+Held-out captions, judged by the same rules as in the cards: 24 Euler steps, guidance 4. The single model's numbers are its
+card's, over all of the card's captions.
+
+{passed}
+{said}
+"""
+
+Json = Mapping[str, Any]
+
+
+def render(folder: Path) -> str:
+    """The page.
+
+    Args:
+        folder: Holds run.json, scalars.csv, and the evaluation of each medium as ``<medium>.json``.
+
+    Returns:
+        Markdown, the same for the same files.
+    """
+    run = _read(folder / "run.json")
+    evaluations = {name: _read(folder / f"{name}.json") for name in run["media"]}
+    return _TEXT.format(
+        seen=_seen(run),
+        passed=_passed(run, evaluations),
+        curve=_curve(folder / "scalars.csv"),
+        run=_run(run, evaluations),
+        said=_SAID,
+    )
+
+
+def _read(path: Path) -> Json:
+    content: Json = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _seen(run: Json) -> str:
+    """Updates and examples of each medium, beside the single model's."""
+    rows = [
+        (
+            name,
+            f"{medium['updates']:,}",
+            f"{medium['examples']:,}",
+            f"{medium['single']['updates']:,}",
+            f"{medium['single']['examples']:,}",
+            f"{medium['examples'] / medium['single']['examples']:.1%}",
+        )
+        for name, medium in run["media"].items()
+    ]
+    return table(("medium", "updates", "examples", "single model's updates", "its examples", "share"), rows)
+
+
+def _passed(run: Json, evaluations: Mapping[str, Json]) -> str:
+    """Pass rates by category, beside the single model's card."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, evaluation in evaluations.items():
+            single = run["media"][name]["single"]["passed"]
+            rates = {"all captions": evaluation["overall"], **evaluation["by_category"]}
+            for category, rate in rates.items():
+                one, other = (rate["passed"], rate["total"]), tuple(single[category])
+                yield name, category, *_percent(*one), *_percent(*other)
+
+    head = ("medium", "captions", "one model", "%, 95 % interval", "single model", "%, 95 % interval")
+    return table(head, rows())
+
+
+def _percent(passed: int, total: int) -> tuple[str, str]:
+    """A count, and its share with Wilson's interval."""
+    rate = Rate(passed=passed, total=total)
+    low, high = rate.interval
+    return f"{passed}/{total}", f"{100 * rate.value:.1f} ({100 * low:.0f} - {100 * high:.0f})"
+
+
+def _curve(path: Path) -> str:
+    """The mean loss of each tenth of the run."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    last = rows[-1][0]
+    tenths = [[loss for step, loss in rows if last * part < 10 * step <= last * (part + 1)] for part in range(10)]
+    means = [f"{sum(losses) / len(losses):.3f}" if losses else "" for losses in tenths]
+    return table(("tenth of the run", *map(str, range(1, 11))), [("loss", *means)])
+
+
+def _run(run: Json, evaluations: Mapping[str, Json]) -> str:
+    """Where the numbers are from, in a line."""
+    (weights,) = {evaluation["model_sha256"] for evaluation in evaluations.values()}
+    machine = run["machine"]
+    return (
+        f"{run['step']:,} updates; weights {weights[:10]}; {machine['processor']}, one of {machine['cores']} cores, "
+        f"shared with other work; torch {run['versions']['torch']}."
+    )
+
+
+def main() -> int:
+    """Write the page, or see whether it is what the JSON says."""
+    parser = argparse.ArgumentParser(prog="python -m studies.one_model.report", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
+    parser.add_argument("--page", type=Path, default=PAGE, help="file to write")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is out of date")
+    options = parser.parse_args()
+    text = render(options.results)
+    if not options.check:
+        options.page.write_text(text, encoding="utf-8")
+    elif not options.page.is_file() or options.page.read_text(encoding="utf-8") != text:
+        print(f"{options.page} is not what {options.results} says: python -m studies.one_model.report", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
