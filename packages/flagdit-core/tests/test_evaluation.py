@@ -1,11 +1,13 @@
 """Pass rates, their intervals and their counting."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from flagdit_core.errors import ConfigError
-from flagdit_core.evaluation import Rate, evaluate
+from flagdit_core.evaluation import evaluate
+from flagdit_core.rates import Mean, Rate
 from flagdit_core.world import Check, Prompt, Verdict
 
 
@@ -70,6 +72,35 @@ def test_the_tables() -> None:
         "| number                             |     0 (0 - 66) | 0 (0 - 79) |",
         "| three                              | 100 (34 - 100) | 0 (0 - 79) |",
     ]
+
+
+def test_measures() -> None:
+    """What is measured changes no rate; its means stand by category in a table of their own."""
+
+    class MeasuringWorld(NumberWorld):
+        def verify(self, artifact: int, prompt: str) -> Verdict:
+            return replace(super().verify(artifact, prompt), measures={"size": float(artifact)})
+
+    plain, measured = (
+        evaluate(lambda prompts, seeds: [int(prompt) for prompt in prompts], world, count=4, seed=1)
+        for world in (NumberWorld(), MeasuringWorld())
+    )
+    assert measured.by_category_and_check == plain.by_category_and_check
+    assert measured.by_category_and_measure["low"]["size"] == Mean(
+        value=1.5, deviation=pytest.approx(0.5**0.5), total=2
+    )
+    assert measured.table() == plain.table() + "\n\n" + "\n".join(
+        (
+            "| mean and 95 % interval |                low |               high |",
+            "| :--------------------- | -----------------: | -----------------: |",
+            "| size                   | 1.50 (0.52 - 2.48) | 3.50 (2.52 - 4.48) |",
+        )
+    )
+
+
+def test_the_mean_of_one_value() -> None:
+    """It has no spread."""
+    assert Mean.of([2.0]).interval == (2.0, 2.0)
 
 
 def test_numbers_must_be_positive() -> None:

@@ -1,66 +1,32 @@
 """How often a world's verifier finds in generated media what the prompts say."""
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.output import atomic_file
+from flagdit_core.rates import Mean, Rate
 from flagdit_core.world import World
+
+T = TypeVar("T")
 
 Generate = Callable[[Sequence[str], Sequence[int]], Sequence[Any]]
 """(prompts, one seed for each) -> one artifact for each."""
 
-_Z_95 = 1.959963984540054  # the standard normal's 97.5 % quantile
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """How many of how many passed.
-
-    Attributes:
-        passed: Number that passed.
-        total: Number that were checked, at least 1.
-
-    Example:
-        >>> low, high = Rate(passed=9, total=10).interval
-        >>> round(low, 3), round(high, 3)
-        (0.596, 0.982)
-    """
-
-    passed: int
-    total: int
-
-    @property
-    def value(self) -> float:
-        """The share that passed, in [0, 1]."""
-        return self.passed / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % score interval (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927)."""
-        n, p, z2 = self.total, self.value, _Z_95**2
-        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = _Z_95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-        return max(0.0, centre - half), min(1.0, centre + half)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Count, share and interval, JSON-ready."""
-        return {**asdict(self), "rate": self.value, "interval_95": list(self.interval)}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One artifact's outcome: what was asked, and each check as (kind, expected, found, passed)."""
+    """One artifact's outcome: what was asked, each check as (kind, expected, found, passed), and what was measured."""
 
     prompt: str
     category: str
     seed: int
     passed: bool
     checks: tuple[tuple[str, str, str, bool], ...]
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +38,7 @@ class Evaluation:
         by_category: The same, by the prompts' category.
         by_check: Single checks, by kind.
         by_category_and_check: Single checks, by category and then by kind.
+        by_category_and_measure: Means of what was measured, by category and then by name.
         samples: Every outcome, in the order of the prompts.
     """
 
@@ -79,6 +46,7 @@ class Evaluation:
     by_category: Mapping[str, Rate]
     by_check: Mapping[str, Rate]
     by_category_and_check: Mapping[str, Mapping[str, Rate]]
+    by_category_and_measure: Mapping[str, Mapping[str, Mean]]
     samples: Sequence[Sample]
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,24 +56,23 @@ class Evaluation:
             "by_category": _as_dicts(self.by_category),
             "by_check": _as_dicts(self.by_check),
             "by_category_and_check": {name: _as_dicts(rates) for name, rates in self.by_category_and_check.items()},
+            "by_category_and_measure": {name: _as_dicts(means) for name, means in self.by_category_and_measure.items()},
             "samples": [asdict(sample) for sample in self.samples],
         }
 
     def table(self) -> str:
-        """Two Markdown tables, as in a model card: whole captions by category, and single checks in each of them."""
+        """Markdown tables, as in a model card: whole captions, and single checks and measures, by category."""
         passed = {"all captions": self.overall, **self.by_category}
         whole = [[name, f"{rate.passed}/{rate.total}", *_percent(rate, digits=1)] for name, rate in passed.items()]
-        by_category = self.by_category_and_check.values()
-        single = [
-            [kind, *(" ".join(_percent(checks[kind])) if kind in checks else "" for checks in by_category)]
-            for kind in self.by_check
+        tables = [
+            _markdown(["captions of which every check passed", "passed", "%", "95 % interval"], whole),
+            _by_category("single checks, % and 95 % interval", self.by_category_and_check, self.by_check, _percent),
         ]
-        return "\n\n".join(
-            (
-                _markdown(["captions of which every check passed", "passed", "%", "95 % interval"], whole),
-                _markdown(["single checks, % and 95 % interval", *self.by_category_and_check], single),
+        if names := dict.fromkeys(name for means in self.by_category_and_measure.values() for name in means):
+            tables.append(
+                _by_category("mean and 95 % interval", self.by_category_and_measure, names, _mean_and_interval)
             )
-        )
+        return "\n\n".join(tables)
 
 
 def evaluate(
@@ -147,7 +114,12 @@ def evaluate(
             checks = tuple((check.kind, check.expected, check.found, check.passed) for check in verdict.checks)
             samples.append(
                 Sample(
-                    prompt=prompt.text, category=prompt.category, seed=sample_seed, passed=verdict.passed, checks=checks
+                    prompt=prompt.text,
+                    category=prompt.category,
+                    seed=sample_seed,
+                    passed=verdict.passed,
+                    checks=checks,
+                    measures=verdict.measures,
                 )
             )
         if on_batch is not None:
@@ -169,10 +141,11 @@ def summarize(samples: Sequence[Sample]) -> Evaluation:
         for name in dict.fromkeys(sample.category for sample in samples)
     }
     return Evaluation(
-        overall=_rate([sample.passed for sample in samples]),
-        by_category={name: _rate([sample.passed for sample in group]) for name, group in categories.items()},
+        overall=Rate.of([sample.passed for sample in samples]),
+        by_category={name: Rate.of([sample.passed for sample in group]) for name, group in categories.items()},
         by_check=_by_check(samples),
         by_category_and_check={name: _by_check(group) for name, group in categories.items()},
+        by_category_and_measure={name: _by_measure(group) for name, group in categories.items()},
         samples=tuple(samples),
     )
 
@@ -197,21 +170,39 @@ def _by_check(samples: Sequence[Sample]) -> dict[str, Rate]:
     for sample in samples:
         for kind, _, _, passed in sample.checks:
             outcomes.setdefault(kind, []).append(passed)
-    return {kind: _rate(passed) for kind, passed in outcomes.items()}
+    return {kind: Rate.of(passed) for kind, passed in outcomes.items()}
 
 
-def _rate(outcomes: Sequence[bool]) -> Rate:
-    return Rate(passed=sum(outcomes), total=len(outcomes))
+def _by_measure(samples: Sequence[Sample]) -> dict[str, Mean]:
+    """Means of what was measured, by name."""
+    values: dict[str, list[float]] = {}
+    for sample in samples:
+        for name, value in sample.measures.items():
+            values.setdefault(name, []).append(value)
+    return {name: Mean.of(found) for name, found in values.items()}
 
 
-def _as_dicts(rates: Mapping[str, Rate]) -> dict[str, Any]:
-    return {name: rate.as_dict() for name, rate in rates.items()}
+def _as_dicts(counted: Mapping[str, Rate | Mean]) -> dict[str, Any]:
+    return {name: value.as_dict() for name, value in counted.items()}
 
 
 def _percent(rate: Rate, *, digits: int = 0) -> tuple[str, str]:
     """A rate and its interval in per cent."""
     low, high = rate.interval
     return f"{100 * rate.value:.{digits}f}", f"({100 * low:.{digits}f} - {100 * high:.{digits}f})"
+
+
+def _mean_and_interval(mean: Mean) -> tuple[str, str]:
+    low, high = mean.interval
+    return f"{mean.value:.2f}", f"({low:.2f} - {high:.2f})"
+
+
+def _by_category(
+    title: str, found: Mapping[str, Mapping[str, T]], names: Iterable[str], show: Callable[[T], tuple[str, str]]
+) -> str:
+    """A table with a row for each name and a column for each category; what a category has not stays empty."""
+    rows = [[name, *(" ".join(show(own[name])) if name in own else "" for own in found.values())] for name in names]
+    return _markdown([title, *found], rows)
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

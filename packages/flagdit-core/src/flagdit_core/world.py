@@ -1,6 +1,7 @@
 """What evaluation asks of a procedural world: prompts that it can judge, and a verdict on what was made from one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 MISSING = "missing"
@@ -39,9 +40,15 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """All checks of one artifact against its prompt."""
+    """All checks of one artifact against its prompt.
+
+    Attributes:
+        checks: Each passes or fails.
+        measures: What is measured beside them and neither passes nor fails, by name.
+    """
 
     checks: tuple[Check, ...]
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -138,6 +138,8 @@ def test_objects_are_judged_by_views_and_mesh(item: Object3D) -> None:
         "count", "color", "shape", "size", "relation", "mesh count", "mesh shape", "mesh color", "mesh relation",
         "views agree",
     }  # fmt: skip
+    assert verdict.measures["mesh IoU"] > 0.85
+    assert ObjectWorld().verify(item, "a medium blue sphere on a large red cube").measures == {"mesh IoU": 0.0}
 
 
 def test_views_that_contradict_one_another_fail(item: Object3D) -> None:

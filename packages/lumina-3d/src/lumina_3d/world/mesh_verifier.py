@@ -56,7 +56,8 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
         caption: A sentence of the world's language, or its claims.
 
     Returns:
-        Checks of kinds "mesh count", "mesh shape", "mesh color" and "mesh relation". Sizes are free.
+        Checks of kinds "mesh count", "mesh shape", "mesh color" and "mesh relation"; sizes are free. Measured is the
+        "mesh IoU" with the solids that the mesh resembles most, 0 where these are not those of the caption.
 
     Raises:
         ConfigError: If the caption is not of the language.
@@ -74,7 +75,8 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
     if claims.relation is not None:
         relation = str(found.relation) if min(overlaps) >= LEAST_IOU else UNCLEAR
         checks.append(Check.of("mesh relation", claims.relation, relation))
-    return Verdict(checks=tuple(checks))
+    right = found.shapes == tuple(claim.shape for claim in claims.objects) and found.relation == claims.relation
+    return Verdict(checks=tuple(checks), measures={"mesh IoU": float(np.mean(overlaps)) if right else 0.0})
 
 
 def _sampled(mesh: "trimesh.Trimesh") -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -52,7 +52,7 @@ class ObjectWorld:
             found=f"{agreement:.0%}",
             passed=agreement >= LEAST_AGREEMENT,
         )
-        return Verdict(checks=(*from_views.checks, *from_mesh.checks, agree))
+        return Verdict(checks=(*from_views.checks, *from_mesh.checks, agree), measures=from_mesh.measures)
 
     def _caption(self, generator: np.random.Generator, category: str) -> str:
         scene = sample_scene(generator, category=category, split=self.split)
