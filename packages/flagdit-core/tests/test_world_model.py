@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flagdit_core import FlagDiTConfig
-from flagdit_core.errors import CheckpointError, ConfigError, OutputError
+from flagdit_core.errors import BackendUnavailableError, CheckpointError, ConfigError, OutputError
 from flagdit_core.pipeline import SamplingSettings, weights_digest
 from flagdit_core.recipes import (
     EncodedWorld,
@@ -177,3 +177,24 @@ def test_contradictions(recipe, toy_modality):
         replace(recipe, training=replace(recipe.training, num_steps=3))
     with pytest.raises(CheckpointError, match="there is no model folder"):
         run(replace(recipe, start_from="./nowhere"), toy_modality)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu(recipe, toy_modality):
+    """A device that is not there is one line, before anything is written."""
+    with pytest.raises(BackendUnavailableError, match="device 'cuda' is not available here"):
+        run(replace(recipe, device="cuda"), toy_modality)
+    assert not recipe.output_dir.exists()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(recipe, toy_modality):
+    """Training goes where it is told to, samples there, and goes on there from a checkpoint."""
+    short = replace(recipe, device="cuda")
+    longer = replace(short.training, num_steps=4)
+    run(short, toy_modality)
+    (short.output_dir / "model").rename(short.output_dir / "model-2")
+    stages = (replace(short.stages[0], steps=4),)
+    folder = run(replace(short, training=longer, stages=stages), toy_modality, resume=True)
+    assert ToyPipeline.from_pretrained(folder).components.model.device.type == "cpu"
+    assert weights_digest(folder) != weights_digest(short.output_dir / "model-2")
