@@ -68,13 +68,16 @@ def _sizes(sizes: Sequence[Size], switches: Sequence[Mapping[str, Any]]) -> tupl
 
 
 _SOLVERS = (
-    *_steps("euler", 24, 12, 8, 6),
-    *_steps("midpoint", 6, 4, 3),
+    *_steps("euler", 24, 12, 8, 6, 4),
+    *_steps("midpoint", 6),
+    *(cell for guidance in (2.5, 6.0) for cell in _steps("euler", FEW_STEPS, guidance_scale=guidance)),
+    *_steps("euler", FEW_STEPS, time_shift=2.0),
+    *_steps("midpoint", 4, 3),
     *_steps("heun", 6, 4, 3),
     *_steps("rk4", 3, 2),
-    *(cell for guidance in (2.5, 6.0, 1.5) for cell in _steps("euler", FEW_STEPS, guidance_scale=guidance)),
-    *(cell for shift in (1.5, 2.0, 3.0) for cell in _steps("euler", FEW_STEPS, time_shift=shift)),
     *(cell for last in (0.8, 0.6) for cell in _steps("euler", FEW_STEPS, guidance_interval=(0.0, last))),
+    *_steps("euler", FEW_STEPS, guidance_scale=1.5),
+    *(cell for shift in (1.5, 3.0) for cell in _steps("euler", FEW_STEPS, time_shift=shift)),
     *_steps("euler", 16, 48),
     *_steps("midpoint", 12, 8),
     *_steps("heun", 12, 8),

@@ -133,7 +133,7 @@ def test_the_cells_of_the_shipped_models() -> None:
     for name, own in shipped.items():
         for table in ("solvers", *{"image/nano": ["sizes"], "3d/nano": []}.get(name, ["durations"])):
             cells = table_of(name, table)
-            settings = [cell.settings(SamplingSettings.from_dict(own)) for cell in cells]
+            settings = [cell.settings(own) for cell in cells]
             keys = {(cell.size, str(cell.options), str(each)) for cell, each in zip(cells, settings, strict=True)}
             assert len(keys) == len(cells) > 5, name
     with pytest.raises(ConfigError, match="it has solvers, sizes"):

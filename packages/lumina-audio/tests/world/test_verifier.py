@@ -44,9 +44,10 @@ def _stereo_44100(sound: Sound) -> Sound:
     return sound.resampled(44_100).stereo()
 
 
-def test_calibration_on_clean_sounds() -> None:
+@pytest.mark.parametrize(("count", "seconds"), [(150, 3.2), (60, 6.4)])
+def test_calibration_on_clean_sounds(count: int, seconds: float) -> None:
     """At least 99 % of right captions pass; none with one fact swapped or one event unasked for."""
-    rates = calibrate(150, seed=1)
+    rates = calibrate(count, seed=1, seconds=seconds)
     assert rates["right"]["all"] >= 0.99
     assert rates["swapped"]["all"] == 0
     assert rates["extra"]["all"] == 0

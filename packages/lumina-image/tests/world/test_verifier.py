@@ -60,7 +60,9 @@ def _scene(*objects: tuple[str, str, float, float], background: str = "white", r
     return Scene(background=background, objects=items, claims=claims)
 
 
-@pytest.mark.parametrize(("width", "height"), [(64, 64), (96, 96), (128, 128), (192, 128), (128, 192), (320, 256)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(64, 64), (96, 96), (128, 128), (192, 128), (96, 192), (256, 128), (320, 256)]
+)
 def test_calibration_on_clean_pictures(width: int, height: int) -> None:
     """At least 98 % of right captions pass; at most 5 % with one fact swapped or one object unasked for."""
     rates = calibrate(60, width=width, height=height, seed=1)

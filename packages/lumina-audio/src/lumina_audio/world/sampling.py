@@ -16,7 +16,7 @@ from lumina_audio.world.scene import CATEGORIES, MOST_EVENTS, Claims, EventClaim
 from lumina_audio.world.splits import has_held_out_triple, is_held_out
 from lumina_audio.world.vocabulary import KINDS, LEVELS, PACES, PITCHES, SPOKEN_WORDS
 
-SHORTEST, LONGEST = 1.0, 4.0
+SHORTEST, LONGEST = 1.0, 8.0
 """Seconds of a scene."""
 PITCH_JITTER, LENGTH_JITTER, LEVEL_JITTER, SPEED_JITTER = 0.12, 0.08, 1.2, 0.04
 """Frequencies, lengths and the voices' speeds vary by these fractions either way within their class, levels by dB."""
@@ -49,7 +49,7 @@ def sample_scene(
         generator: Source of randomness; the scene is a pure function of its state.
         category: One of ``CATEGORIES``; None draws it by ``weights``.
         weights: Relative frequencies of the categories (a curriculum changes them).
-        seconds: Duration of the whole, from 1 to 4.
+        seconds: Duration of the whole, from 1 to 8.
         split: "train" leaves out what "held_out" consists of; "any" draws from both.
 
     Returns:
