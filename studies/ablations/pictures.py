@@ -13,12 +13,12 @@ from torch import Tensor
 
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pixels import to_pixels
-from flagdit_core.recipes import EncodedWorld, encode_shards, wanted_shards
+from flagdit_core.recipes import EncodedWorld, Part, Stage, encode_shards, wanted_shards
 from flagdit_core.scenes import prompts_in_turn
 from flagdit_core.text_encoder import TextEncoder, build_small_text_encoder
 from lumina_image.modality import MODALITY
 from lumina_image.recipes.nano import caption
-from lumina_image.recipes.pictures import encode_pictures, picture_stage
+from lumina_image.recipes.pictures import PictureKind, encode_pictures
 from lumina_image.world import CATEGORIES, describe, draw, sample_scene
 
 SIDE = 64
@@ -49,7 +49,8 @@ def training_pictures(folder: Path, *, pictures: int) -> EncodedWorld:
     Returns:
         The source; its order is the seed of the run's, its pictures are always the same.
     """
-    stage = picture_stage(steps=1, pictures={1: pictures}, sizes={(SIDE, SIDE): 1.0}, shares={1: 1.0})
+    kind = PictureKind(width=SIDE, height=SIDE, num_objects=1)
+    stage = Stage(steps=1, parts=(Part(kind=kind, examples=pictures),))
     encode_shards(wanted_shards([stage], seed=0), encode_pictures, CODEC, folder, workers=1)
     return EncodedWorld([stage], folder, seed=0)
 
