@@ -19,8 +19,8 @@ from lumina_image.world import verify
 
 VAE = MODALITY.models["nano"] / "vae"
 STAGES = (
-    picture_stage(steps=2, pictures=6, sizes={(64, 96): 1.0}, num_objects={1: 1.0}),
-    picture_stage(steps=3, pictures=6, sizes={(128, 128): 1.0}, num_objects={1: 0.5, 2: 0.5}),
+    picture_stage(steps=2, pictures={1: 6}, sizes={(64, 96): 1.0}, shares={1: 1.0}),
+    picture_stage(steps=3, pictures={1: 6, 2: 6}, sizes={(128, 128): 1.0}, shares={1: 0.5, 2: 0.5}),
 )
 
 

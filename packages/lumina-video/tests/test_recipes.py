@@ -18,7 +18,9 @@ from lumina_video.recipes.tiny import TINY, tiny
 from lumina_video.recipes.vae import random_frames
 from lumina_video.world import draw, parse, sample_scene
 
-STAGE = film_stage(steps=3, films=3, side=64, num_frames=7, fps=4.0, categories={"moving": 1.0, "two objects": 0.5})
+STAGE = film_stage(
+    steps=3, films={"moving": 3, "two objects": 3}, shares={"moving": 1.0, "two objects": 0.5}, num_frames=7
+)
 READ = {"multiple": 16, "max_pixels": 64 * 64, "max_frames": 8, "fps": 8.0, "stride": 1}
 
 
@@ -88,7 +90,7 @@ def test_tiny_recipe(vae: Path, tmp_path: Path) -> None:
         codec=vae,
         model=replace(TINY.model, in_channels=4),
         text_encoder=TextEncoderRecipe(num_layers=1, captions=50),
-        stages=(film_stage(steps=2, films=4, side=32, num_frames=7, fps=4.0, categories={"moving": 1.0}),),
+        stages=(film_stage(steps=2, films={"moving": 4}, shares={"moving": 1.0}, side=32, num_frames=7),),
         training=replace(TINY.training, num_steps=2, batch_size=2, warmup_steps=1, sample_every=2, checkpoint_every=2),
         sampling=TINY.sampling.replace(num_inference_steps=1),
         sampled_prompts=2,

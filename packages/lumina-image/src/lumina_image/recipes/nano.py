@@ -16,21 +16,24 @@ _SMALL = {(64, 64): 1.0}
 _SQUARE = {(128, 128): 1.0}
 _ANY_ASPECT = {(128, 128): 0.76, (128, 96): 0.06, (96, 128): 0.06, (160, 96): 0.06, (96, 160): 0.06}
 _ONE_OBJECT = {1: 1.0}
+_FEW = {1: 9_000, 2: 9_000, 3: 9_000}
+_MANY = {1: 12_000, 2: 18_000, 3: 9_000}
 
 NANO = WorldRecipe(
     output_dir=Path("runs/nano"),
     codec=MODALITY.models["nano"] / "vae",
     model=FlagDiTConfig.preset("nano"),
     stages=(
-        picture_stage(steps=3000, pictures=30_000, sizes=_SMALL, num_objects=_ONE_OBJECT),
-        picture_stage(steps=850, pictures=16_000, sizes=_ANY_ASPECT, num_objects=_ONE_OBJECT),
-        picture_stage(steps=700, pictures=12_000, sizes=_SQUARE, num_objects=_ONE_OBJECT),
-        picture_stage(steps=1200, pictures=9_000, sizes=_SQUARE, num_objects={1: 0.45, 2: 0.4, 3: 0.15}),
-        picture_stage(steps=1500, pictures=9_000, sizes=_SQUARE, num_objects={1: 0.5, 2: 0.38, 3: 0.12}),
+        picture_stage(steps=3000, pictures={1: 30_000}, sizes=_SMALL, shares=_ONE_OBJECT),
+        picture_stage(steps=850, pictures={1: 16_000}, sizes=_ANY_ASPECT, shares=_ONE_OBJECT),
+        picture_stage(steps=700, pictures={1: 12_000}, sizes=_SQUARE, shares=_ONE_OBJECT),
+        picture_stage(steps=1200, pictures=_FEW, sizes=_SQUARE, shares={1: 0.45, 2: 0.4, 3: 0.15}),
+        picture_stage(steps=1500, pictures=_FEW, sizes=_SQUARE, shares={1: 0.5, 2: 0.38, 3: 0.12}),
+        picture_stage(steps=3700, pictures=_MANY, sizes=_SQUARE, shares={1: 0.38, 2: 0.45, 3: 0.17}),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=7250,
+        num_steps=10_950,
         sample_every=500,
         checkpoint_every=250,
     ),

@@ -57,17 +57,17 @@ class PictureKind:
 def picture_stage(
     *,
     steps: int,
-    pictures: int,
+    pictures: Mapping[int, int],
     sizes: Mapping[tuple[int, int], float],
-    num_objects: Mapping[int, float],
+    shares: Mapping[int, float],
 ) -> Stage:
     """A stage of pictures of several sizes and numbers of objects.
 
     Args:
         steps: Updates.
-        pictures: Different ones of each number of objects, over all sizes.
+        pictures: Number of objects to how many different ones, over all sizes.
         sizes: (width, height) in pixels to the share of the batches.
-        num_objects: Number of objects to the share of the pictures in a batch.
+        shares: Number of objects to the share of the pictures in a batch.
 
     Returns:
         The stage.
@@ -79,10 +79,10 @@ def picture_stage(
             Part(
                 kind=PictureKind(width=width, height=height, num_objects=number),
                 share=share * part,
-                examples=max(1, round(pictures * share / total)),
+                examples=max(1, round(pictures[number] * share / total)),
             )
             for (width, height), share in sizes.items()
-            for number, part in num_objects.items()
+            for number, part in shares.items()
         ),
     )
 

@@ -12,7 +12,7 @@ _SMALL = shrunk(NANO)
 TINY = replace(
     _SMALL,
     output_dir=Path("runs/tiny"),
-    stages=(picture_stage(steps=150, pictures=400, sizes={(64, 64): 1.0, (96, 64): 1.0}, num_objects={1: 1.0}),),
+    stages=(picture_stage(steps=150, pictures={1: 400}, sizes={(64, 64): 1.0, (96, 64): 1.0}, shares={1: 1.0}),),
     training=replace(_SMALL.training, num_steps=150, batch_size=16, warmup_steps=20, sample_every=75),
     sampled_prompts=8,
 )

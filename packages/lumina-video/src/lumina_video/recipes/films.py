@@ -57,25 +57,31 @@ class FilmKind:
 
 
 def film_stage(
-    *, steps: int, films: int, side: int, num_frames: int, fps: float, categories: Mapping[str, float]
+    *,
+    steps: int,
+    films: Mapping[str, int],
+    shares: Mapping[str, float],
+    side: int = 64,
+    num_frames: int = 8,
+    fps: float = 4.0,
 ) -> Stage:
     """A stage of square films.
 
     Args:
         steps: Updates.
-        films: Different ones of each category.
+        films: Category to how many different ones.
+        shares: Category to its share.
         side: Of the frames, in pixels.
         num_frames: Of each film.
         fps: Frames a second.
-        categories: Category to its share.
 
     Returns:
         The stage.
     """
     parts = []
-    for category, share in categories.items():
+    for category, share in shares.items():
         kind = FilmKind(width=side, height=side, num_frames=num_frames, fps=fps, category=category)
-        parts.append(Part(kind=kind, share=share, examples=films))
+        parts.append(Part(kind=kind, share=share, examples=films[category]))
     return Stage(steps=steps, parts=tuple(parts))
 
 

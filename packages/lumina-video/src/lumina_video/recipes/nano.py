@@ -12,7 +12,14 @@ from lumina_video.modality import MODALITY
 from lumina_video.recipes.films import encode_films, film_stage
 from lumina_video.world import describe, sample_scene
 
+_TWO = "two objects"
 _ONE_OBJECT = {"moving": 1.0, "bouncing": 0.6, "resizing": 0.7, "fading": 0.6, "turning": 0.7, "still": 0.4}
+_MOSTLY_TWO = {
+    "moving": 0.6, "bouncing": 0.4, "resizing": 0.4, "fading": 0.4, "turning": 1.4, "still": 0.3, _TWO: 2.5
+}  # fmt: skip
+_MOSTLY_TURNING = _MOSTLY_TWO | {"fading": 0.5, "turning": 2.6, _TWO: 1.4}
+_FEW = dict.fromkeys(_MOSTLY_TWO, 1000)
+_MANY = _FEW | {"turning": 3000, _TWO: 6000}
 
 NANO = WorldRecipe(
     output_dir=Path("runs/film-nano"),
@@ -20,14 +27,14 @@ NANO = WorldRecipe(
     model=FlagDiTConfig.preset("nano"),
     start_from="image/nano",
     stages=(
-        film_stage(steps=1500, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT),
-        film_stage(
-            steps=400, films=1000, side=64, num_frames=8, fps=4.0, categories=_ONE_OBJECT | {"two objects": 1.0}
-        ),
+        film_stage(steps=1500, films=_FEW, shares=_ONE_OBJECT),
+        film_stage(steps=400, films=_FEW, shares=_ONE_OBJECT | {_TWO: 1.0}),
+        film_stage(steps=2278, films=_MANY, shares=_MOSTLY_TWO),
+        film_stage(steps=1900, films=_MANY, shares=_MOSTLY_TURNING),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=1900,
+        num_steps=6078,
         batch_size=24,
         learning_rate=1e-3,
         muon_learning_rate=2e-3,

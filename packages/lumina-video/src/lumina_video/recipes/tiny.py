@@ -12,9 +12,7 @@ _SMALL = shrunk(NANO)
 TINY = replace(
     _SMALL,
     output_dir=Path("runs/tiny-film"),
-    stages=(
-        film_stage(steps=100, films=80, side=64, num_frames=8, fps=4.0, categories={"moving": 1.0, "bouncing": 1.0}),
-    ),
+    stages=(film_stage(steps=100, films={"moving": 80, "bouncing": 80}, shares={"moving": 1.0, "bouncing": 1.0}),),
     training=replace(_SMALL.training, num_steps=100, batch_size=8, warmup_steps=10, sample_every=50),
     sampled_prompts=7,
 )
