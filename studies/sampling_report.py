@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells import table
-from flagdit_core.evaluation import Rate
+from flagdit_core.rates import Rate
 from studies.pairs import Pairs
 
 ROOT = Path(__file__).parents[1]
@@ -27,8 +27,9 @@ for one sample; a guided step has two. Seconds are a processor's for one artifac
 
 With so few captions the 95 % interval of a pass rate (Wilson) is many points wide, and "within one point of the best"
 is a rule about the numbers that were seen. The last column says more: the difference to the cell that the table names,
-over the same captions, with its own 95 % interval; where that holds zero, the captions cannot tell the two apart. Of
-many cells the best is also the luckiest.
+over the captions that both have, with its own 95 % interval; where that holds zero, the captions cannot tell the two
+apart. Of many cells the best is also the luckiest. Some cells were only tried, on the first of the captions: "best" and
+"cheapest near the best" are of those with the most.
 """
 _TITLES = {"image": "Pictures", "video": "Films", "3d": "Objects", "audio": "Sounds"}
 _KINDS = {
@@ -51,8 +52,7 @@ def render(folder: Path) -> str:
     Returns:
         Markdown, the same for the same files.
     """
-    files = sorted(folder.glob("sampling-*.json"))
-    studies = [_evened(json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    studies = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("sampling-*.json"))]
     parts = [_HEAD]
     for modality, title in _TITLES.items():
         found = [study for study in studies if study["model"].partition("/")[0] == modality]
@@ -62,23 +62,18 @@ def render(folder: Path) -> str:
     return "".join(parts)
 
 
-def _evened(study: dict[str, Any]) -> Study:
-    """A study cut to the captions that all of its cells have."""
-    count = min(len(row["passed"]) for row in study["cells"])
-    cells = [{**row, "passed": row["passed"][:count]} for row in study["cells"]]
-    return {**study, "count": count, "cells": cells}
-
-
 def chosen(rows: Sequence[Row]) -> tuple[Row, Row]:
     """The best of several cells, and the default that follows.
 
     Args:
-        rows: Cells of a table, at least one.
+        rows: Cells of a table, at least one. Those that were only tried on fewer captions than others are not chosen.
 
     Returns:
         The cell of the highest pass rate, and the cheapest of those within a point of it; of equals the cheaper, then
         the one that passes more.
     """
+    most = max(len(row["passed"]) for row in rows)
+    rows = [row for row in rows if len(row["passed"]) == most]
     best = min(rows, key=lambda row: (-_rate(row).value, row["evaluations"]))
     near = [row for row in rows if _rate(row).value >= _rate(best).value - WITHIN]
     return best, min(near, key=lambda row: (row["evaluations"], -_rate(row).value))
@@ -95,12 +90,13 @@ def _solvers(study: Study) -> str:
             _marked(_way(row), [mark for mark, marked in marks.items() if marked is row]),
             f"{row['evaluations']:g}",
             f"{row['seconds']:.2f}",
+            len(row["passed"]),
             _percent(row),
             "" if row is own else _difference(own, row),
         )
         for row in sorted(rows, key=lambda row: (row["evaluations"], -_rate(row).value))
     ]
-    header = ("solver, steps, guidance", "evaluations", "s", "passed, %", f"difference to {_way(own)}")
+    header = ("solver, steps, guidance", "evaluations", "s", "captions", "passed, %", f"difference to {_way(own)}")
     said = (
         f"\nBest is {_way(best)}; the cheapest within one point of it is {_way(default)}, with "
         f"{default['evaluations']:g} evaluations instead of {best['evaluations']:g} "
@@ -117,13 +113,14 @@ def _marked(words: str, marks: Sequence[str]) -> str:
 def _extrapolation(study: Study) -> str:
     """Cells of other sizes or durations, as shares of the trained one's pass rate."""
     trained, *rows = study["cells"]
-    lines = [(_place(trained), "as shipped", _percent(trained), "100 %", "")]
+    lines = [(_place(trained), "as shipped", len(trained["passed"]), _percent(trained), "100 %", "")]
     for row in rows:
         plain = next(other for other in rows if _where(other) == _where(row))
-        share = _rate(row).value / _rate(trained).value
+        same = {**trained, "passed": trained["passed"][: len(row["passed"])]}
+        share = _rate(row).value / _rate(same).value
         against = "" if plain is row else _difference(plain, row)
-        lines.append((_place(row), _switches(row), _percent(row), f"{100 * share:.0f} %", against))
-    header = ("made", "switches", "passed, %", "share of the trained one", "difference to no switch")
+        lines.append((_place(row), _switches(row), len(row["passed"]), _percent(row), f"{100 * share:.0f} %", against))
+    header = ("made", "switches", "captions", "passed, %", "share of the trained one", "difference to no switch")
     return table(header, lines)
 
 
@@ -166,8 +163,9 @@ def _percent(row: Row) -> str:
 
 
 def _difference(first: Row, second: Row) -> str:
-    """Points that the second passes more than the first, and their interval."""
-    pairs = Pairs.of(first["passed"], second["passed"])
+    """Points that the second passes more than the first, and their interval, over the captions that both have."""
+    count = min(len(first["passed"]), len(second["passed"]))
+    pairs = Pairs.of(first["passed"][:count], second["passed"][:count])
     low, high = pairs.interval
     return f"{100 * pairs.difference:+.1f} ({100 * low:+.0f} to {100 * high:+.0f})"
 
@@ -177,9 +175,8 @@ def _origin(study: Study) -> str:
     machine, commit = study["machine"], study["commit"]
     where = f"{machine['processor']}, {machine['cores']} cores shared with other work"
     made = "commit unknown" if commit is None else f"commit {commit['id'][:10]}"
-    captions = f"{study['count']} captions a cell, seed {study['seed']}"
     return (
-        f"{study['model']}, weights {study['model_sha256'][:10]}; {captions}; {where}; "
+        f"{study['model']}, weights {study['model_sha256'][:10]}; seed {study['seed']}; {where}; "
         f"torch {study['versions']['torch']}; {made}."
     )
 
