@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flagdit_core.cli.collection import no_collection
+from flagdit_core.cli.collection import no_collection, objects_given_back
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -20,7 +20,19 @@ def test_collection_is_off_within_the_block_only(on: bool) -> None:
             raise KeyError
         assert gc.isenabled() == on
     finally:
+        gc.unfreeze()
         (gc.enable if was_on else gc.disable)()
+
+
+def test_what_a_block_makes_is_not_looked_through_until_it_is_given_back() -> None:
+    """No later collection goes through it while the command runs; the program that called it gets all of it back."""
+    with objects_given_back():
+        with no_collection():
+            made = [[] for _ in range(5000)]
+        assert gc.get_freeze_count() >= 5000
+        assert sum(gc.get_count()) < 5000
+    assert gc.get_freeze_count() == 0
+    assert any(kept is made for kept in gc.get_objects(generation=2))
 
 
 @pytest.mark.parametrize("words", ["None", "['--version']"])

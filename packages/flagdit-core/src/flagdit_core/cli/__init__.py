@@ -8,7 +8,7 @@ from typing import cast
 import typer
 
 from flagdit_core.cli.app import PROGRAM, app
-from flagdit_core.cli.collection import end_without_collection
+from flagdit_core.cli.collection import end_without_collection, objects_given_back
 from flagdit_core.cli.errors import INTERRUPTED, WRONG_INPUT, report_error
 
 # Typer brings its own copy of click in some releases and not in others; this is the class in both.
@@ -31,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         end_without_collection()
-    words = list(sys.argv[1:] if arguments is None else arguments)
+        return _run(sys.argv[1:])
+    with objects_given_back():
+        return _run(arguments)
+
+
+def _run(words: Sequence[str]) -> int:
+    """The exit code of a command."""
     debug = "--debug" in words
     try:
         code = app([word for word in words if word != "--debug"], prog_name=PROGRAM, standalone_mode=False)
