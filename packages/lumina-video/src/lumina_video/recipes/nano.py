@@ -30,11 +30,11 @@ NANO = WorldRecipe(
         film_stage(steps=1500, films=_FEW, shares=_ONE_OBJECT),
         film_stage(steps=400, films=_FEW, shares=_ONE_OBJECT | {_TWO: 1.0}),
         film_stage(steps=2278, films=_MANY, shares=_MOSTLY_TWO),
-        film_stage(steps=1900, films=_MANY, shares=_MOSTLY_TURNING),
+        film_stage(steps=1222, films=_MANY, shares=_MOSTLY_TURNING),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=6078,
+        num_steps=5400,
         batch_size=24,
         learning_rate=1e-3,
         muon_learning_rate=2e-3,
