@@ -62,11 +62,6 @@ def _steps(solver: str, *steps: int, **more: Any) -> tuple[Cell, ...]:
     return tuple(Cell(sampling={"solver": solver, "num_inference_steps": number, **more}) for number in steps)
 
 
-def _sizes(sizes: Sequence[Size], switches: Sequence[Mapping[str, Any]]) -> tuple[Cell, ...]:
-    """Every size with every set of switches."""
-    return tuple(Cell(size=size, sampling=switch) for size in sizes for switch in switches)
-
-
 _SOLVERS = (
     *_steps("euler", 24, 12, 8, 6, 4),
     *_steps("midpoint", 6),
@@ -84,28 +79,41 @@ _SOLVERS = (
     *_steps("rk4", 6, 4),
 )
 
-# A row of the switches is one way to sample at a size that was not trained; "as trained" is no switch at all.
+_FEW = {"solver": "euler", "num_inference_steps": FEW_STEPS}
+_TRAINED = Cell(sampling=_FEW)
+# What a size or duration that was not trained is sampled with: nothing, one switch, or several.
 _NONE = {"rope_scaling_factor": 1.0}
 _ROWS = {"rope_scaling_factor": "auto"}
-_NTK = {"rope_scaling_factor": 1.0, "ntk_factor": "auto"}
-_SHIFT, _PROPORTIONAL = {"time_shift": 1.5}, {"proportional_attention": True}
-_SINGLE = (_NONE, _ROWS, _NTK, {**_NONE, **_SHIFT}, {**_NONE, **_PROPORTIONAL})
-_WITH_ROWS = ({**_NTK, **_ROWS}, {**_ROWS, **_SHIFT}, {**_ROWS, **_PROPORTIONAL})
-_ALL = {**_NTK, **_ROWS, **_SHIFT, **_PROPORTIONAL}
-_ALONG = (
-    *(_NONE, _NTK, {**_NONE, **_SHIFT}, {**_NONE, **_PROPORTIONAL}),
-    *({**_NTK, **_SHIFT}, {**_NTK, **_PROPORTIONAL}, {**_NTK, **_SHIFT, **_PROPORTIONAL}),
-)
+_NTK = {"ntk_factor": "auto"}
+_SHIFT = {"time_shift": 1.5}
+_PROPORTIONAL = {"proportional_attention": True}
+_SINGLE = ({**_NONE, **_NTK}, {**_NONE, **_SHIFT}, {**_NONE, **_PROPORTIONAL})
+_WITH_ROWS = tuple({**_ROWS, **switch} for switch in (_NTK, _SHIFT, _PROPORTIONAL))
+_ALL = {**_ROWS, **_NTK, **_SHIFT, **_PROPORTIONAL}
+_ALONG = (_NONE, *_SINGLE, {**_NONE, **_NTK, **_SHIFT}, {**_NONE, **_NTK, **_SHIFT, **_PROPORTIONAL})
+_SIDES = ((192, 192), (192, 96), (96, 192), (256, 256))
+
+
+def _sizes(*sizes: Size, switches: Sequence[Mapping[str, Any]]) -> tuple[Cell, ...]:
+    """Every size with every set of switches."""
+    return tuple(Cell(size=size, sampling={**_FEW, **switch}) for size in sizes for switch in switches)
+
+
+def _durations(switches: Sequence[Mapping[str, Any]], **options: float) -> tuple[Cell, ...]:
+    """The trained duration, and another one with every set of switches."""
+    return (_TRAINED, *(Cell(options=options, sampling={**_FEW, **switch}) for switch in switches))
+
 
 _EXTRAPOLATION: dict[str, dict[str, tuple[Cell, ...]]] = {
     "image/nano": {
         "sizes": (
-            Cell(),
-            *_sizes([(192, 192)], (*_SINGLE, *_WITH_ROWS, _ALL)),
-            *_sizes([(192, 96), (96, 192)], (*_SINGLE, *_WITH_ROWS, _ALL)),
-            *_sizes([(256, 256)], (_NONE, _ROWS, {**_NTK, **_ROWS}, _ALL)),
+            _TRAINED,
+            *_sizes(*_SIDES, switches=(_NONE, _ROWS)),
+            *_sizes(*_SIDES, switches=_WITH_ROWS),
+            *_sizes(*_SIDES, switches=_SINGLE),
+            *_sizes(*_SIDES, switches=(_ALL,)),
         )
     },
-    "video/nano": {"durations": (Cell(), *(Cell(options={"frames": 16}, sampling=switch) for switch in _ALONG))},
-    "audio/nano": {"durations": (Cell(), *(Cell(options={"seconds": 6.4}, sampling=switch) for switch in _ALONG))},
+    "video/nano": {"durations": _durations(_ALONG, frames=16)},
+    "audio/nano": {"durations": _durations((_NONE, _ROWS, *_ALONG[1:]), seconds=6.4)},
 }

@@ -97,12 +97,14 @@ def _solvers(study: Study) -> str:
         for row in sorted(rows, key=lambda row: (row["evaluations"], -_rate(row).value))
     ]
     header = ("solver, steps, guidance", "evaluations", "s", "captions", "passed, %", f"difference to {_way(own)}")
-    said = (
-        f"\nBest is {_way(best)}; the cheapest within one point of it is {_way(default)}, with "
-        f"{default['evaluations']:g} evaluations instead of {best['evaluations']:g} "
-        f"(difference {_difference(best, default)}).\n"
-    )
-    return table(header, lines) + said
+    said = f"Best is {_way(best)}, and nothing cheaper is within one point of it."
+    if default is not best:
+        said = (
+            f"Best is {_way(best)}; the cheapest within one point of it is {_way(default)}, with "
+            f"{default['evaluations']:g} evaluations instead of {best['evaluations']:g}, and a difference of "
+            f"{_difference(best, default)}."
+        )
+    return f"{table(header, lines)}\n{said}\n"
 
 
 def _marked(words: str, marks: Sequence[str]) -> str:
@@ -112,15 +114,18 @@ def _marked(words: str, marks: Sequence[str]) -> str:
 
 def _extrapolation(study: Study) -> str:
     """Cells of other sizes or durations, as shares of the trained one's pass rate."""
-    trained, *rows = study["cells"]
-    lines = [(_place(trained), "as shipped", len(trained["passed"]), _percent(trained), "100 %", "")]
+    rows: list[Row] = study["cells"]
+    trained = next(row for row in rows if _where(row) == (None, {}))
+    rows = [row for row in rows if row is not trained]
+    lines = [(_place(trained), _switches(trained), len(trained["passed"]), _percent(trained), "100 %", "")]
     for row in rows:
-        plain = next(other for other in rows if _where(other) == _where(row))
+        plain = next((other for other in rows if _where(other) == _where(row) and _switches(other) == "none"), row)
         same = {**trained, "passed": trained["passed"][: len(row["passed"])]}
         share = _rate(row).value / _rate(same).value
         against = "" if plain is row else _difference(plain, row)
         lines.append((_place(row), _switches(row), len(row["passed"]), _percent(row), f"{100 * share:.0f} %", against))
-    header = ("made", "switches", "captions", "passed, %", "share of the trained one", "difference to no switch")
+    made = f"made by {_way(trained)}"
+    header = (made, "switches", "captions", "passed, %", "share of the trained one", "difference to no switch")
     return table(header, lines)
 
 

@@ -45,11 +45,10 @@ def test_a_table_of_solvers(tmp_path: Path) -> None:
     (tmp_path / "sampling-image-nano-solvers.json").write_text(json.dumps(study("solvers", *rows)))
     text = render(tmp_path)
     assert "## Pictures: solver, steps and guidance" in text and "weights 0123456789" in text
-    first = (
-        "| euler 6, guidance 4, time shift 2 (best, cheapest near the best) | 12 | 0.50 | 10 | 40.0 (17 - 69) | +10"
-    )
+    first = "| euler 6, guidance 4, time shift 2 (best, cheapest near the best) | 12 | 0.50 | 10 | 40.0 (17 - 69) | +10"
     second = "| euler 24, guidance 4 (as shipped) | 48 | 0.50 | 10 | 30.0 (11 - 60) |  |"
     assert 0 < text.index(first) < text.index(second)
+    assert "Best is euler 6, guidance 4, time shift 2, and nothing cheaper is within one point of it." in text
     assert "difference to euler 24, guidance 4 |" in text
 
 
@@ -71,7 +70,7 @@ def test_a_table_of_sizes(tmp_path: Path) -> None:
     )
     (tmp_path / "sampling-image-nano-sizes.json").write_text(json.dumps(study("sizes", *rows)))
     text = render(tmp_path)
-    assert "| as trained | as shipped | 10 | 50.0 (24 - 76) | 100 % |  |" in text
+    assert "| as trained | `rope_scaling_factor=auto` | 10 | 50.0 (24 - 76) | 100 % |  |" in text
     assert "| 8x8 | none | 10 | 10.0 (2 - 40) | 20 % |  |" in text
     switches = "`rope_scaling_factor=auto`, `ntk_factor=auto`"
     assert f"| 8x8 | {switches} | 10 | 40.0 (17 - 69) | 80 % | +30.0 (" in text
