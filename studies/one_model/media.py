@@ -6,7 +6,7 @@ import numpy as np
 
 from flagdit_core.output import atomic_folder
 from flagdit_core.pipeline import SamplingSettings
-from flagdit_core.recipes import Medium, Part, Stage
+from flagdit_core.recipes import Medium
 from lumina_3d.modality import MODALITY as OBJECT
 from lumina_3d.recipes.nano import caption as object_caption
 from lumina_3d.recipes.views import encode_views, views_stage
@@ -16,9 +16,9 @@ from lumina_audio.recipes.nano import caption as sound_caption
 from lumina_audio.recipes.sounds import encode_sounds, sound_stage
 from lumina_image.modality import MODALITY as PICTURE
 from lumina_image.recipes.nano import caption as picture_caption
-from lumina_image.recipes.pictures import PictureKind, encode_pictures
+from lumina_image.recipes.pictures import encode_pictures, picture_stage
 from lumina_video.modality import MODALITY as FILM
-from lumina_video.recipes.films import FilmKind, encode_films
+from lumina_video.recipes.films import encode_films, film_stage
 from lumina_video.recipes.nano import caption as film_caption
 
 SOUND_ROWS = 2
@@ -31,34 +31,19 @@ _ALONE = 6000
 _TOGETHER = 10_000
 
 
-def _pictures(steps: int, parts: dict[int, tuple[float, int]]) -> Stage:
-    """A stage of 128 x 128 pictures: number of objects to the share and how many different ones."""
-    kinds = {PictureKind(width=128, height=128, num_objects=number): part for number, part in parts.items()}
-    return Stage(
-        steps=steps, parts=tuple(Part(kind=kind, share=share, examples=n) for kind, (share, n) in kinds.items())
-    )
-
-
-def _films(steps: int, parts: dict[str, tuple[float, int]]) -> Stage:
-    """A stage of 64 x 64 films of 8 frames: category to the share and how many different ones."""
-    kinds = {
-        FilmKind(width=64, height=64, num_frames=8, fps=4.0, category=category): part
-        for category, part in parts.items()
-    }
-    return Stage(
-        steps=steps, parts=tuple(Part(kind=kind, share=share, examples=n) for kind, (share, n) in kinds.items())
-    )
-
-
-_OBJECTS = {"one object": 1500, "one on another": 3000, "side by side": 3000}
-_FILMS_ALONE = {
-    "moving": (1.0, 1000),
-    "bouncing": (0.6, 1000),
-    "resizing": (0.7, 1000),
-    "fading": (0.6, 1000),
-    "turning": (0.7, 3000),
-    "still": (0.4, 1000),
+_PICTURES = {1: 12_000, 2: 18_000, 3: 9000}
+_SQUARE = {(128, 128): 1.0}
+_FILMS = {
+    "moving": 1000,
+    "bouncing": 1000,
+    "resizing": 1000,
+    "fading": 1000,
+    "turning": 3000,
+    "still": 1000,
+    "two objects": 6000,
 }
+_FILMS_ALONE = {"moving": 1.0, "bouncing": 0.6, "resizing": 0.7, "fading": 0.6, "turning": 0.7, "still": 0.4}
+_OBJECTS = {"one object": 1500, "one on another": 3000, "side by side": 3000}
 
 MEDIA = {
     "picture": Medium(
@@ -66,8 +51,8 @@ MEDIA = {
         encode=encode_pictures,
         codec=PICTURE.models["nano"] / "vae",
         stages=(
-            _pictures(_ALONE, {1: (1.0, 12_000)}),
-            _pictures(_TOGETHER, {1: (0.38, 12_000), 2: (0.45, 18_000), 3: (0.17, 9000)}),
+            picture_stage(steps=_ALONE, pictures=_PICTURES, sizes=_SQUARE, shares={1: 1.0}),
+            picture_stage(steps=_TOGETHER, pictures=_PICTURES, sizes=_SQUARE, shares={1: 0.38, 2: 0.45, 3: 0.17}),
         ),
         sampling=SAMPLING.replace(training_shape=(1, 16, 16)),
     ),
@@ -75,7 +60,10 @@ MEDIA = {
         modality=FILM,
         encode=encode_films,
         codec=FILM.models["nano"] / "vae",
-        stages=(_films(_ALONE, _FILMS_ALONE), _films(_TOGETHER, _FILMS_ALONE | {"two objects": (2.0, 6000)})),
+        stages=(
+            film_stage(steps=_ALONE, films=_FILMS, shares=_FILMS_ALONE),
+            film_stage(steps=_TOGETHER, films=_FILMS, shares=_FILMS_ALONE | {"two objects": 2.0}),
+        ),
         sampling=SAMPLING.replace(training_shape=(8, 8, 8)),
     ),
     "object": Medium(

@@ -41,12 +41,15 @@ class Single:
     def as_dict(self) -> dict[str, Any]:
         """Updates, examples and pass rates, JSON-ready."""
         training, card = self.recipe.training, json.loads(self.evaluation.read_text(encoding="utf-8"))
-        rates = {"all captions": card["overall"], **card["by_category"]}
+        tables = {"captions": {"all captions": card["overall"], **card["by_category"]}, "checks": card["by_check"]}
         return {
             "updates": training.num_steps,
             "examples": training.num_steps * training.batch_size,
             "model_sha256": card["model_sha256"],
-            "passed": {name: [rate["passed"], rate["total"]] for name, rate in rates.items()},
+            **{
+                table: {name: [rate["passed"], rate["total"]] for name, rate in rates.items()}
+                for table, rates in tables.items()
+            },
         }
 
 

@@ -18,21 +18,21 @@ _TEXT = """# One model for all four modalities
 
 Made by `python -m studies.one_model.report` from [the JSON](../studies/results/one_model); not to be edited.
 
-The four shipped models have the same network, and each has weights of its own. This page is about one set of weights for
-all of them: one Flag-DiT and one text encoder, which read a sentence and a sequence of patches, and are told by nothing but
-the sentence and the shape of the sequence whether a picture, a film, views of an object or a sound is wanted.
+The four shipped models have the same network, each with weights of its own. This page is about one set of weights for
+all of them: one Flag-DiT and one text encoder. Nothing but the sentence and the shape of the sequence tells them
+whether a picture, a film, views of an object or a sound is wanted.
 
 ## How
 
-- **One width of token.** Pictures, films and views have latents of 8 channels in patches of 2 x 2: 32 values a token. The
-  sound model's latent has 16 channels and no rows. Folded into 8 channels and two rows (`latent_rows` of
-  [MelCodec](../packages/lumina-audio/src/lumina_audio/mel_codec.py)), two moments of it are a patch of 32 values as well,
-  and the mel VAE need not be trained again. The four codecs stay as they are shipped.
-- **One modality an update.** Latents of all shapes could lie in one packed batch, but equal ones take the dense path, which
-  is cheaper on a CPU ([mixture.py](../studies/one_model/mixture.py)). Every modality has a quarter of the updates, and a
-  batch is as large as the single model's: 64 pictures, 24 films, 16 objects or 64 sounds.
-- **Four pipelines.** The recipe ends in one ordinary model folder for each modality, with the same network and text
-  encoder in all of them.
+- **One width of token.** Pictures, films and views have latents of 8 channels in patches of 2 x 2: 32 values a token.
+  A sound's latent has 16 channels and no rows. Folded into 8 channels and two rows (`latent_rows` of
+  [MelCodec](../packages/lumina-audio/src/lumina_audio/mel_codec.py)), two moments of it are a patch of 32 values too.
+  All four codecs keep their shipped weights.
+- **One modality an update.** Latents of all shapes could lie in one packed batch, but equal ones take the dense path,
+  which is cheaper on a CPU ([mixture.py](../studies/one_model/mixture.py)). Each modality has a quarter of the updates,
+  and its batches are as large as in the single model's recipe: 64 pictures, 24 films, 16 objects or 64 sounds.
+- **Four pipelines.** The recipe ends in an ordinary model folder for each modality, all with the same network and text
+  encoder.
 
 ```text
 lumina train studies.one_model.recipe:one_model --output runs/one-model
@@ -46,22 +46,24 @@ lumina eval runs/one-model/model/audio --modality audio --count 100
 {run}
 
 {seen}
-The run began with the picture model after 3000 updates at 64 x 64 (192,000 pictures, not counted above), as the film and
-the object model did; the sound model began with nothing. All of its updates were of one object or one sound alone: the
-recipe's second part, with several, was not reached. So it was with 128 x 128 pictures and the other three media from the
-first update.
+The run began with the picture model as its recipe has it after 3000 updates of 64 x 64 pictures (192,000, not counted
+above), as the film and the object model did; the single sound model began with nothing. It ended in the first part of
+the recipe, which has one object or one sound alone, at 128 x 128 for pictures: captions of several are of things that
+it has never seen.
 
-Mean loss over all modalities:
+Mean loss over all modalities ([scalars.csv](../studies/results/one_model/scalars.csv), whose examples a second count
+every batch as 64):
 
 {curve}
 ## How far it is
 
-Held-out captions, judged by the same rules as in the cards: 24 Euler steps, guidance 4. The single model's numbers are its
-card's, over all of the card's captions.
+Held-out captions, 24 Euler steps, guidance 4, judged by the rules of the cards; the single models' numbers are those of
+their cards.
 
 {passed}
-{said}
-"""
+Single checks, over all captions:
+
+{checks}"""
 
 Json = Mapping[str, Any]
 
@@ -80,9 +82,9 @@ def render(folder: Path) -> str:
     return _TEXT.format(
         seen=_seen(run),
         passed=_passed(run, evaluations),
+        checks=_checks(run, evaluations),
         curve=_curve(folder / "scalars.csv"),
         run=_run(run, evaluations),
-        said=_SAID,
     )
 
 
@@ -108,18 +110,26 @@ def _seen(run: Json) -> str:
 
 
 def _passed(run: Json, evaluations: Mapping[str, Json]) -> str:
-    """Pass rates by category, beside the single model's card."""
+    """Captions whose every check passed, by category, beside the single model's card."""
+    found = {name: {"all captions": of["overall"], **of["by_category"]} for name, of in evaluations.items()}
+    return _beside(run, found, "captions")
+
+
+def _checks(run: Json, evaluations: Mapping[str, Json]) -> str:
+    """Single checks by kind, over all captions, beside the single model's card."""
+    return _beside(run, {name: of["by_check"] for name, of in evaluations.items()}, "checks")
+
+
+def _beside(run: Json, found: Mapping[str, Json], what: str) -> str:
+    """Rates of the one model, each beside the single model's of the same name."""
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for name, evaluation in evaluations.items():
-            single = run["media"][name]["single"]["passed"]
-            rates = {"all captions": evaluation["overall"], **evaluation["by_category"]}
-            for category, rate in rates.items():
-                one, other = (rate["passed"], rate["total"]), tuple(single[category])
-                yield name, category, *_percent(*one), *_percent(*other)
+        for medium, rates in found.items():
+            single = run["media"][medium]["single"][what]
+            for name, rate in rates.items():
+                yield medium, name, *_percent(rate["passed"], rate["total"]), *_percent(*single[name])
 
-    head = ("medium", "captions", "one model", "%, 95 % interval", "single model", "%, 95 % interval")
-    return table(head, rows())
+    return table(("medium", what, "one model", "%, 95 % interval", "single model", "%, 95 % interval"), rows())
 
 
 def _percent(passed: int, total: int) -> tuple[str, str]:

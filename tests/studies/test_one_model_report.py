@@ -29,9 +29,10 @@ def run_dir(tmp_path: Path) -> Path:
 
 def _evaluation(name: str, passed: int) -> dict[str, Any]:
     """What ``lumina eval`` writes, as far as the page reads it."""
-    categories = [category for category in SINGLE[name].as_dict()["passed"] if category != "all captions"]
-    rate = {"passed": passed, "total": 20}
-    return {"model_sha256": "ab" * 32, "overall": rate, "by_category": dict.fromkeys(categories, rate)}
+    single, rate = SINGLE[name].as_dict(), {"passed": passed, "total": 20}
+    categories = dict.fromkeys(single["captions"].keys() - {"all captions"}, rate)
+    checks = {kind: {"passed": 2 * passed, "total": 60} for kind in single["checks"]}
+    return {"model_sha256": "ab" * 32, "overall": rate, "by_category": categories, "by_check": checks}
 
 
 def test_record(run_dir: Path, tmp_path: Path) -> None:
@@ -42,7 +43,10 @@ def test_record(run_dir: Path, tmp_path: Path) -> None:
     assert found == seen(RATIONS, 40, batch_size=8, seed=5)
     card = json.loads(SINGLE["film"].evaluation.read_text())
     single = content["media"]["film"]["single"]
-    assert single["passed"]["still"] == [card["by_category"]["still"]["passed"], card["by_category"]["still"]["total"]]
+    assert single["captions"]["still"] == [
+        card["by_category"]["still"]["passed"],
+        card["by_category"]["still"]["total"],
+    ]
     assert single["examples"] == SINGLE["film"].recipe.training.num_steps * SINGLE["film"].recipe.training.batch_size
     assert (tmp_path / "results" / "scalars.csv").read_text() == (run_dir / "scalars.csv").read_text()
 
@@ -59,9 +63,14 @@ def test_page(run_dir: Path, tmp_path: Path) -> None:
     for number, name in enumerate(RATIONS):
         (results / f"{name}.json").write_text(json.dumps(_evaluation(name, 5 * number)))
     page = render(results)
-    card = json.loads(SINGLE["sound"].evaluation.read_text())["by_category"]["one sound"]
-    row = next(line for line in page.splitlines() if line.startswith("| sound | one sound |"))
-    assert row.split(" | ")[2:5] == ["15/20", "75.0 (53 - 89)", f"{card['passed']}/{card['total']}"]
+    card = json.loads(SINGLE["sound"].evaluation.read_text())
+    for what, kind, mine in (
+        ("by_category", "one sound", ["15/20", "75.0 (53 - 89)"]),
+        ("by_check", "pitch", ["30/60", "50.0 (38 - 62)"]),
+    ):
+        row = next(line for line in page.splitlines() if line.startswith(f"| sound | {kind} |"))
+        single = card[what][kind]
+        assert row.split(" | ")[2:5] == [*mine, f"{single['passed']}/{single['total']}"]
     losses = next(line for line in page.splitlines() if line.startswith("| loss |"))
     assert losses.split(" | ")[1] == f"{(1 / 2 + 1 / 4) / 2:.3f}" and losses.count("|") == 12
     (results / "film.json").write_text(json.dumps({**_evaluation("film", 1), "model_sha256": "cd" * 32}))
