@@ -72,6 +72,7 @@ bench-gpu: $(VENV)/.dev ## Time operators, blocks and models on this machine's G
 docs: $(VENV)/.dev ## Remake the pages that are made from JSON; run every snippet and example of the pages, and follow their links
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m studies.sampling_report
+	$(BIN)/python -m studies.one_model.report
 	$(BIN)/python -m pytest tests/docs
 
 dist: $(VENV)/.dev ## Build the six wheels into dist/
