@@ -17,10 +17,10 @@ PANELS: Final[Mapping[str, str]] = {
     "color": "colour right, %",
     "place": "place right, %",
 }
-# Okabe and Ito's palette for readers of any colour vision; lines differ in dash and marker besides.
-_COLORS: Final = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7", "#8C8C8C")
-_MARKERS: Final = "osD^vPX*"
-_DASHES: Final = ("-", "--", "-.", ":", "--", "-.", ":", "--")
+# Okabe and Ito's palette and two more, for readers of any colour vision; lines differ in dash and marker besides.
+_COLORS: Final = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7", "#8C8C8C", "#882255")
+_MARKERS: Final = "osD^vPX*h"
+_DASHES: Final = ("-", "--", "-.", ":", "--", "-.", ":", "--", "-.")
 
 
 def draw_curves(runs: Runs, names: Sequence[str], path: Path) -> None:

@@ -134,7 +134,8 @@ def _method(runs: Runs) -> str:
   ([arXiv 2010.02502](https://arxiv.org/abs/2010.02502)). A picture without its object fails all checks but the
   background's. Averaged weights are measured.
 - **Tables.** Mean ± standard deviation of the seeds. **Bold** is more than three standard errors from the baseline,
-  with the standard deviation of a seed pooled over all variants.
+  with the standard deviation of a seed pooled over all variants; nothing is where that has less than six degrees of
+  freedom.
 - **Machine.** {machine["processor"]} (Zen 4), {machine["cores"]} cores shared with other work. Seconds are a
   processor's, in one thread: {seconds / 60:.0f} minutes for the {len(made)} runs.
 

@@ -18,6 +18,7 @@ LOSS: Final = "velocity_loss"
 CHECKS: Final = ("background", "color", "place", "size", "shape", "all")
 """Kinds of checks, as they are learnt; "all" is a whole caption."""
 _STANDARD_ERRORS: Final = 3.0
+_LEAST_FREEDOM: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def values(runs: Runs, read: Callable[[Run], float | None]) -> dict[str, Value]:
     """A measure of each variant that has it.
 
     The standard deviation of seeds is pooled over all variants, since three seeds say little about it; what is more
-    than three standard errors from the baseline differs.
+    than three standard errors from the baseline differs. Nothing does where that has less than six degrees of freedom.
 
     Args:
         runs: Of each variant.
@@ -90,7 +91,7 @@ def values(runs: Runs, read: Callable[[Run], float | None]) -> dict[str, Value]:
     found = {name: of for name, of in found.items() if of}
     freedom = sum(len(of) - 1 for of in found.values())
     squares = sum((value - fmean(of)) ** 2 for of in found.values() for value in of)
-    pooled = math.sqrt(squares / freedom) if freedom else math.inf
+    pooled = math.sqrt(squares / freedom) if freedom >= _LEAST_FREEDOM else math.inf
 
     def differs(of: Sequence[float]) -> bool:
         base = found.get(BASELINE, of)

@@ -117,6 +117,11 @@ VARIANTS: Final[dict[str, Variant]] = {
         group="training",
         training={"optimizer": "adamw", "learning_rate": 1.5e-3},
     ),
+    "adamw-fast": Variant(
+        changed="AdamW alone at 6e-3",
+        group="training",
+        training={"optimizer": "adamw", "learning_rate": 6e-3},
+    ),
     "uniform-times": Variant(
         changed="uniform times", group="training", training={"timesteps": TimestepDistribution(kind="uniform")}
     ),
