@@ -13,20 +13,20 @@ from lumina_video import VideoPipeline, save_film
 SIDE, GAP, COLUMNS = 128, 8, 8
 PICTURES = (
     "a large yellow star at the bottom on a green background",
-    "a large green triangle at the top on a pink background",
     "a large cyan ring in the top right corner on a pink background",
-    "a large pink square at the right on an orange background",
+    "a red square left of a yellow circle on a blue background",
+    "a large pink square right of a small blue circle on a yellow background",
 )
-FILM = "a large red circle bounces up and down on a white background"
+FILM = "a blue plus sign bounces from side to side and a purple heart moves from right to left with a black background"
 OBJECT = "a large yellow cone on a large red cube"
 SOUND = "three short high beeps, then a low bell"
 
 
 def rows() -> list[list[Image.Image]]:
     """Rows of pictures of equal height: four pictures, a film, an object turning, a sound."""
-    pictures = ImagePipeline.from_pretrained("nano")(PICTURES, seed=0).images
+    pictures = ImagePipeline.from_pretrained("nano")(PICTURES, seed=2).images
 
-    film = VideoPipeline.from_pretrained("nano")(FILM, seed=1)
+    film = VideoPipeline.from_pretrained("nano")(FILM, seed=13)
     save_film(film.films[0], "film.mp4", film.report.as_dict())
     frames = [Image.fromarray(frame) for frame in film.films[0].to_numpy()]
 
