@@ -82,8 +82,8 @@ _SOLVERS = (
 _FEW = {"solver": "euler", "num_inference_steps": FEW_STEPS}
 _TRAINED = Cell(sampling=_FEW)
 # What a size or duration that was not trained is sampled with: nothing, one switch, or several.
-_NONE = {"rope_scaling_factor": 1.0}
-_ROWS = {"rope_scaling_factor": "auto"}
+_NONE = {"rope_scaling_factor": 1.0, "ntk_factor": 1.0}
+_ROWS = {"rope_scaling_factor": "auto", "ntk_factor": 1.0}
 _NTK = {"ntk_factor": "auto"}
 _SHIFT = {"time_shift": 1.5}
 _PROPORTIONAL = {"proportional_attention": True}

@@ -66,13 +66,13 @@ def test_a_table_of_sizes(tmp_path: Path) -> None:
     rows = (
         cell("1111100000", 48),
         cell("1000000000", 48, [8, 8], rope_scaling_factor=1.0),
-        cell("1111000000", 48, [8, 8], ntk_factor="auto"),
+        cell("1111000000", 48, [8, 8], ntk_factor="auto", proportional_attention=True),
     )
     (tmp_path / "sampling-image-nano-sizes.json").write_text(json.dumps(study("sizes", *rows)))
     text = render(tmp_path)
     assert "| as trained | `rope_scaling_factor=auto` | 10 | 50.0 (24 - 76) | 100 % |  |" in text
     assert "| 8x8 | none | 10 | 10.0 (2 - 40) | 20 % |  |" in text
-    switches = "`rope_scaling_factor=auto`, `ntk_factor=auto`"
+    switches = "`rope_scaling_factor=auto`, `ntk_factor=auto`, `proportional_attention=True`"
     assert f"| 8x8 | {switches} | 10 | 40.0 (17 - 69) | 80 % | +30.0 (" in text
 
 
