@@ -47,7 +47,7 @@ None of the switches reaches the goal of four fifths. The model was trained at o
 the patch below as one number: without `rope_scaling_factor=auto` nothing passes, with it little does.
 """,
     ("video", "solvers"): """
-Too few captions to choose by; nothing is seen to be lost with fewer steps.
+Too few captions to choose by.
 """,
     ("video", "durations"): """
 Sixteen frames do not work, with NTK or without: a longer film has to be made by going on from a shorter one.
