@@ -40,7 +40,8 @@ _KINDS = {
 _REMARKS = {
     ("image", "solvers"): """
 Twelve steps with a time shift pass as many as twenty-four without, at half the cost; a second-order solver of that cost
-does not. What fails is the model's, not the solver's.
+does not. What fails is the model's, not the solver's. On the 1000 captions of the model card the two pass 384 and 387,
+and differ in 15: twelve steps with a time shift of 2 are the model's default since.
 """,
     ("image", "sizes"): """
 None of the switches reaches the goal of four fifths. The model was trained at one width, and has learnt the distance to

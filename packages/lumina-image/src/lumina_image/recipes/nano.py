@@ -38,7 +38,8 @@ NANO = WorldRecipe(
         checkpoint_every=250,
     ),
     sampling=SamplingSettings(
-        num_inference_steps=24,
+        num_inference_steps=12,
+        time_shift=2.0,
         guidance_scale=4.0,
         rope_scaling_factor="auto",
         training_shape=(1, 16, 16),
