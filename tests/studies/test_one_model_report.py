@@ -12,7 +12,7 @@ from studies.one_model.recipe import RATIONS
 from studies.one_model.record import RESULTS, SINGLE, record
 from studies.one_model.report import PAGE, render
 
-_SETTINGS = {"batch_size": 8, "seed": 5}
+_SETTINGS = {"batch_size": 8, "seed": 5, "num_steps": 50}
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def _evaluation(name: str, passed: int) -> dict[str, Any]:
     """What ``lumina eval`` writes, as far as the page reads it."""
     single, rate = SINGLE[name].as_dict(), {"passed": passed, "total": 20}
     categories = dict.fromkeys(single["captions"].keys() - {"all captions"}, rate)
-    checks = {kind: {"passed": 2 * passed, "total": 60} for kind in single["checks"]}
+    checks = {kind: {"passed": 2 * passed, "total": 60} for kind in [*single["checks"], "new"]}
     return {"model_sha256": "ab" * 32, "overall": rate, "by_category": categories, "by_check": checks}
 
 
@@ -63,6 +63,7 @@ def test_page(run_dir: Path, tmp_path: Path) -> None:
     for number, name in enumerate(RATIONS):
         (results / f"{name}.json").write_text(json.dumps(_evaluation(name, 5 * number)))
     page = render(results)
+    assert "\n40 of 50 planned updates; weights abababab" in page
     card = json.loads(SINGLE["sound"].evaluation.read_text())
     for what, kind, mine in (
         ("by_category", "one sound", ["15/20", "75.0 (53 - 89)"]),
@@ -71,6 +72,7 @@ def test_page(run_dir: Path, tmp_path: Path) -> None:
         row = next(line for line in page.splitlines() if line.startswith(f"| sound | {kind} |"))
         single = card[what][kind]
         assert row.split(" | ")[2:5] == [*mine, f"{single['passed']}/{single['total']}"]
+    assert "| sound | new | 30/60 | 50.0 (38 - 62) |  |  |" in page
     losses = next(line for line in page.splitlines() if line.startswith("| loss |"))
     assert losses.split(" | ")[1] == f"{(1 / 2 + 1 / 4) / 2:.3f}" and losses.count("|") == 12
     (results / "film.json").write_text(json.dumps({**_evaluation("film", 1), "model_sha256": "cd" * 32}))
