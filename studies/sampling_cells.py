@@ -58,8 +58,9 @@ def table_of(model: str, table: str) -> tuple[Cell, ...]:
 
 
 def _steps(solver: str, *steps: int, **more: Any) -> tuple[Cell, ...]:
-    """A solver at several numbers of steps."""
-    return tuple(Cell(sampling={"solver": solver, "num_inference_steps": number, **more}) for number in steps)
+    """A solver at several numbers of steps, without the model's own time shift."""
+    plain = {"solver": solver, "time_shift": 1.0}
+    return tuple(Cell(sampling={**plain, "num_inference_steps": number, **more}) for number in steps)
 
 
 _SOLVERS = (
@@ -79,7 +80,7 @@ _SOLVERS = (
     *_steps("rk4", 6, 4),
 )
 
-_FEW = {"solver": "euler", "num_inference_steps": FEW_STEPS}
+_FEW = {"solver": "euler", "time_shift": 1.0, "num_inference_steps": FEW_STEPS}
 _TRAINED = Cell(sampling=_FEW)
 # What a size or duration that was not trained is sampled with: nothing, one switch, or several.
 _NONE = {"rope_scaling_factor": 1.0, "ntk_factor": 1.0}
