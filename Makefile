@@ -73,6 +73,7 @@ docs: $(VENV)/.dev ## Remake the pages that are made from JSON; run every snippe
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m studies.sampling_report
 	$(BIN)/python -m studies.one_model.report
+	$(BIN)/python -m studies.ablations report
 	$(BIN)/python -m pytest tests/docs
 
 dist: $(VENV)/.dev ## Build the six wheels into dist/

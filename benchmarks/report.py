@@ -1,6 +1,5 @@
 """``docs/performance.md`` from the JSON in ``benchmarks/results``: the newest file of each device and suite."""
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable
@@ -9,6 +8,7 @@ from pathlib import Path
 from benchmarks.cells import Suite
 from benchmarks.cpu_tables import CPU_TABLES
 from benchmarks.gpu_tables import GPU_TITLES, gpu_table
+from benchmarks.pages import write_page
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -86,18 +86,7 @@ def _origin(suite: Suite) -> str:
 
 def main() -> int:
     """Write the page, or see whether it is what the JSON says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
-    parser.add_argument("--page", type=Path, default=PAGE, help="file to write")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is out of date")
-    options = parser.parse_args()
-    text = render(options.results)
-    if not options.check:
-        options.page.write_text(text, encoding="utf-8")
-    elif not options.page.is_file() or options.page.read_text(encoding="utf-8") != text:
-        print(f"{options.page} is not what {options.results} says; run python -m benchmarks.report", file=sys.stderr)
-        return 1
-    return 0
+    return write_page("benchmarks.report", render, results=RESULTS, page=PAGE)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """``docs/sampling_study.md`` from the JSON of ``studies.sampling``."""
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells import table
+from benchmarks.pages import write_page
 from flagdit_core.rates import Rate
 from studies.pairs import Pairs
 
@@ -214,18 +214,7 @@ def _origin(study: Study) -> str:
 
 def main() -> int:
     """Write the page, or see whether it is what the JSON says."""
-    parser = argparse.ArgumentParser(prog="python -m studies.sampling_report", description=__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
-    parser.add_argument("--page", type=Path, default=PAGE, help="file to write")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is out of date")
-    options = parser.parse_args()
-    text = render(options.results)
-    if not options.check:
-        options.page.write_text(text, encoding="utf-8")
-    elif not options.page.is_file() or options.page.read_text(encoding="utf-8") != text:
-        print(f"{options.page} is not what {options.results} says: python -m studies.sampling_report", file=sys.stderr)
-        return 1
-    return 0
+    return write_page("studies.sampling_report", render, results=RESULTS, page=PAGE)
 
 
 if __name__ == "__main__":

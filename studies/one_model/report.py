@@ -1,6 +1,5 @@
 """``docs/one_model.md`` from the JSON of ``studies.one_model.record`` and of ``lumina eval``."""
 
-import argparse
 import csv
 import json
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells import table
+from benchmarks.pages import write_page
 from flagdit_core.rates import Rate
 from studies.one_model.record import RESULTS, ROOT
 
@@ -58,8 +58,8 @@ every batch as 64):
 {curve}
 ## How far it is
 
-Held-out captions, 24 Euler steps, guidance 4, judged by the rules of the cards; the single models' numbers are those of
-their cards.
+Held-out captions, judged by the rules of the cards: the one model's with 24 Euler steps and guidance 4, the single
+models' as their cards say.
 
 {passed}
 Single checks, over all captions; what a card has no number of was not told apart when it was made:
@@ -172,18 +172,7 @@ def _run(run: Json, evaluations: Mapping[str, Json]) -> str:
 
 def main() -> int:
     """Write the page, or see whether it is what the JSON says."""
-    parser = argparse.ArgumentParser(prog="python -m studies.one_model.report", description=__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
-    parser.add_argument("--page", type=Path, default=PAGE, help="file to write")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is out of date")
-    options = parser.parse_args()
-    text = render(options.results)
-    if not options.check:
-        options.page.write_text(text, encoding="utf-8")
-    elif not options.page.is_file() or options.page.read_text(encoding="utf-8") != text:
-        print(f"{options.page} is not what {options.results} says: python -m studies.one_model.report", file=sys.stderr)
-        return 1
-    return 0
+    return write_page("studies.one_model.report", render, results=RESULTS, page=PAGE)
 
 
 if __name__ == "__main__":
