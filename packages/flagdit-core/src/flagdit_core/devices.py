@@ -1,5 +1,6 @@
 """Where and in what precision networks run, chosen by name."""
 
+import os
 from typing import TYPE_CHECKING
 
 from flagdit_core.errors import BackendUnavailableError, ConfigError
@@ -14,7 +15,7 @@ def pick_device(name: str | None) -> "torch.device":
     """The device of that name, or a GPU if there is one.
 
     Args:
-        name: Such as "cpu" or "cuda:1"; None picks.
+        name: Such as "cpu" or "cuda:1"; None picks, and processes that ``torchrun`` started pick different GPUs.
 
     Returns:
         The device.
@@ -26,7 +27,8 @@ def pick_device(name: str | None) -> "torch.device":
     import torch
 
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        number = os.environ.get("LOCAL_RANK", "0")
+        return torch.device(f"cuda:{number}" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -1,6 +1,7 @@
 """``lumina train``: run a recipe."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +27,11 @@ def run_train(name: str, overrides: Sequence[str], *, output: Path | None, resum
         raise ConfigError(f"recipe {name} has no resume option; leave --resume out")
     changes = [*overrides, *([f"output_dir={output}"] if output is not None else [])]
     config = apply_overrides(recipe.default, changes)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started: one speaks for all
     logging.basicConfig(format="%(message)s")
     for package in ("flagdit_core", recipe.function.__module__.partition(".")[0]):
-        logging.getLogger(package).setLevel(logging.INFO)  # others' libraries speak up from warnings on
+        # others' libraries speak up from warnings on
+        logging.getLogger(package).setLevel(logging.INFO if first else logging.ERROR)
     result = recipe.function(config, resume=resume) if recipe.resumes else recipe.function(config)
-    print(result if isinstance(result, Path) else f"{name}: done")
+    if first:
+        print(result if isinstance(result, Path) else f"{name}: done")

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flagdit_core.training.data import Batch
+from flagdit_core.training.processes import ALONE, Processes
 
 SHARD_EXAMPLES = 500
 
@@ -149,7 +150,15 @@ def wanted_shards(stages: Sequence[Stage], *, seed: int) -> list[Shard]:
     return list(shards)
 
 
-def encode_shards(shards: Sequence[Shard], encode: Encode, codec_folder: Path, folder: Path, *, workers: int) -> None:
+def encode_shards(
+    shards: Sequence[Shard],
+    encode: Encode,
+    codec_folder: Path,
+    folder: Path,
+    *,
+    workers: int,
+    processes: Processes = ALONE,
+) -> None:
     """Make and encode every shard that is not there yet.
 
     Args:
@@ -157,10 +166,12 @@ def encode_shards(shards: Sequence[Shard], encode: Encode, codec_folder: Path, f
         encode: Makes media of a kind and encodes them.
         codec_folder: The codec.
         folder: Where shards are kept.
-        workers: Processes, one thread each.
+        workers: Processes of one thread each that encode, for each of those that train.
+        processes: Those that train, which share the shards and wait for one another.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [shard for shard in shards if not shard.path(folder).exists()]
+    mine = shards[processes.rank :: processes.size]
+    missing = [shard for shard in mine if not shard.path(folder).exists()]
     with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
         done = as_completed([pool.submit(_encode_shard, shard, encode, codec_folder, folder) for shard in missing])
         try:
@@ -169,6 +180,7 @@ def encode_shards(shards: Sequence[Shard], encode: Encode, codec_folder: Path, f
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    processes.wait()
 
 
 @torch.no_grad()

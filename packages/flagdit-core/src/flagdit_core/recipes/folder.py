@@ -104,6 +104,8 @@ def train_on_folder(config: FolderTraining, pipeline_class: type[Pipeline], *, r
     result = train(parts.model, parts.text_encoder, source, config.training, config.output_dir, resume=resume)
     if not result.finished:
         return result.checkpoint
+    if not result.is_first:
+        return config.output_dir / "model"
     with result.ema.applied():
         trained = Components(
             text_encoder=parts.text_encoder.eval(),

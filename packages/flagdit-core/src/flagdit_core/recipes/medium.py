@@ -16,6 +16,7 @@ from flagdit_core.pipeline.request import GenerationRequest
 from flagdit_core.recipes.encoded import Encode, EncodedWorld, Stage, encode_shards, stage_at, wanted_shards
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.training import TrainingResult
+from flagdit_core.training.processes import ALONE, Processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +37,22 @@ class Medium:
     stages: tuple[Stage, ...]
     sampling: SamplingSettings
 
-    def encoded(self, folder: Path, *, seed: int, workers: int) -> EncodedWorld:
+    def encoded(self, folder: Path, *, seed: int, workers: int, processes: Processes = ALONE) -> EncodedWorld:
         """The batches to learn from, after encoding what is not there yet.
 
         Args:
             folder: Where encoded media are kept, in a folder named by the codec's fingerprint.
             seed: Of the scenes.
-            workers: Processes that encode.
+            workers: Processes that encode, for each of those that train.
+            processes: Those that train, which share the work.
 
         Returns:
             The source of batches.
         """
         # Latents of another codec are of no use: its fingerprint names their folder.
         folder = folder / weights_digest(self.codec.parent, part=self.codec.name)[:12]
-        encode_shards(wanted_shards(self.stages, seed=seed), self.encode, self.codec, folder, workers=workers)
+        shards = wanted_shards(self.stages, seed=seed)
+        encode_shards(shards, self.encode, self.codec, folder, workers=workers, processes=processes)
         return EncodedWorld(self.stages, folder, seed=seed)
 
     def pipeline(self, step: int, model: FlagDiT, text_encoder: TextEncoder, *, dtype: torch.dtype) -> Pipeline:
@@ -79,6 +82,8 @@ class Medium:
 def save_models(result: TrainingResult, media: Mapping[Path, Medium]) -> None:
     """Write the averaged networks of a training as pipeline folders, in bfloat16, into which they are converted.
 
+    Of several processes, the first one writes.
+
     Args:
         result: What the training left.
         media: Folder, which must not be there yet, to what its pipeline makes.
@@ -86,6 +91,8 @@ def save_models(result: TrainingResult, media: Mapping[Path, Medium]) -> None:
     Raises:
         OutputError: A folder is there already, or cannot be written.
     """
+    if not result.is_first:
+        return
     assert result.text_encoder is not None
     half = torch.bfloat16
     with result.ema.applied():

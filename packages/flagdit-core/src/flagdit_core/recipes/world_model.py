@@ -17,6 +17,7 @@ from flagdit_core.recipes.medium import Medium, make_and_verify, save_models
 from flagdit_core.recipes.networks import Describe, NetworkRecipe, first_networks
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.training import TrainingConfig, train
+from flagdit_core.training.processes import joined
 
 NANO_TRAINING = TrainingConfig(
     num_steps=1,
@@ -86,17 +87,25 @@ def train_world_model(
     medium = Medium(
         modality=modality, encode=encode, codec=config.codec, stages=config.stages, sampling=config.sampling
     )
-    source = medium.encoded(config.output_dir / "encoded", seed=config.training.seed, workers=config.workers)
-    model, text_encoder = first_networks(config, describe)
-    model.to(device)
-    text_encoder.to(device)
 
     def sample(step: int, model: FlagDiT, text_encoder: TextEncoder | None, folder: Path) -> None:
         assert text_encoder is not None
         made = medium.pipeline(step, model, text_encoder, dtype=torch.float32)
         make_and_verify(made, modality, step, folder, prompts=config.sampled_prompts)
 
-    result = train(model, text_encoder, source, config.training, config.output_dir, resume=resume, sample=sample)
+    with joined(device) as processes:
+        encoded = config.output_dir / "encoded"
+        source = medium.encoded(encoded, seed=config.training.seed, workers=config.workers, processes=processes)
+        model, text_encoder = first_networks(config, describe)
+        result = train(
+            model.to(device),
+            text_encoder.to(device),
+            source,
+            config.training,
+            config.output_dir,
+            resume=resume,
+            sample=sample,
+        )
     if not result.finished:
         return result.checkpoint
     save_models(result, {folder: medium})

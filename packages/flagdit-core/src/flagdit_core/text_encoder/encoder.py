@@ -37,6 +37,10 @@ class TokenBatch:
         """The same batch on another device."""
         return TokenBatch(input_ids=self.input_ids.to(device), mask=self.mask.to(device), dropped=self.dropped)
 
+    def __getitem__(self, part: slice) -> "TokenBatch":
+        """Some of its prompts, as wide as they are."""
+        return TokenBatch(input_ids=self.input_ids[part], mask=self.mask[part], dropped=self.dropped[part])
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextFeatures:

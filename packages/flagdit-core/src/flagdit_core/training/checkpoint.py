@@ -7,7 +7,8 @@ replaced last. Whatever moment a process is killed at, ``latest`` names a whole 
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from flagdit_core.errors import CheckpointError
 from flagdit_core.training.ema import Ema
+from flagdit_core.training.processes import ALONE, Processes, spread_like, whole
 
 _FORMAT = 1
 _WRITING, _REMOVING = ".writing-", ".removing-"
@@ -54,8 +56,18 @@ class TrainingState:
         }
 
 
-def save_checkpoint(run_dir: Path, step: int, state: TrainingState, *, settings: Mapping[str, Any], keep: int) -> Path:
+def save_checkpoint(
+    run_dir: Path,
+    step: int,
+    state: TrainingState,
+    *,
+    settings: Mapping[str, Any],
+    keep: int,
+    processes: Processes = ALONE,
+) -> Path:
     """Write the state after ``step`` updates, make it the latest, and remove all but the last ``keep``.
+
+    A checkpoint holds whole tensors, however many processes there are: any other number of them can go on from it.
 
     Args:
         run_dir: The run's folder.
@@ -63,20 +75,41 @@ def save_checkpoint(run_dir: Path, step: int, state: TrainingState, *, settings:
         state: What to write.
         settings: JSON-ready training settings, kept for the reader.
         keep: Checkpoints to keep, at least 1.
+        processes: Those that hold the state, all of which save it; the first one writes.
 
     Returns:
         The checkpoint's folder.
     """
+    files = (
+        (file, {key: whole(tensor.detach()).contiguous() for key, tensor in tensors.items()})
+        for file, tensors in state.tensors().items()
+    )
+    if processes.is_first:
+        _write(run_dir, step, files, settings, keep)
+    else:
+        deque(files, maxlen=0)
+    processes.wait()
+    return run_dir / "checkpoints" / _name(step)
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def _write(
+    run_dir: Path, step: int, files: Iterable[tuple[str, dict[str, Tensor]]], settings: Mapping[str, Any], keep: int
+) -> None:
+    """Write a checkpoint, its files by name."""
     root = run_dir / "checkpoints"
     root.mkdir(parents=True, exist_ok=True)
     for leftover in (*root.glob(f"{_WRITING}*"), *root.glob(f"{_REMOVING}*")):
         shutil.rmtree(leftover)
-    name = f"step-{step:08d}"
+    name = _name(step)
     temporary, final = root / f"{_WRITING}{name}", root / name
     temporary.mkdir()
-    for file, tensors in state.tensors().items():
+    for file, tensors in files:
         path = temporary / f"{file}.safetensors"
-        save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, path)
+        save_file(tensors, path)
         _sync(path)
     _write_text(temporary / "state.json", json.dumps({"format": _FORMAT, "step": step, "settings": settings}, indent=2))
     _sync(temporary)
@@ -89,7 +122,6 @@ def save_checkpoint(run_dir: Path, step: int, state: TrainingState, *, settings:
     for old in sorted(root.glob("step-*"))[:-keep]:
         if old != final:
             _remove(old)
-    return final
 
 
 def latest_checkpoint(run_dir: Path) -> Path | None:
@@ -140,8 +172,11 @@ def load_checkpoint(folder: Path, state: TrainingState) -> int:
     owner = {p: opt for opt in state.optimizers for group in opt.param_groups for p in group["params"]}
     for name, values in moments.items():
         parameter = parameters[name]
-        device = parameter.device  # of the step counter too: that is where fused AdamW keeps it
-        owner[parameter].state[parameter] = {kind: value.to(device) for kind, value in values.items()}
+        owner[parameter].state[parameter] = {
+            # a step counter, which is never spread, is where fused AdamW keeps it: beside the parameter
+            kind: spread_like(value, parameter) if value.shape == parameter.shape else value.to(parameter.device)
+            for kind, value in values.items()
+        }
     return int(step)
 
 
@@ -176,7 +211,7 @@ def _copy(values: dict[str, Tensor], targets: dict[str, Tensor], folder: Path) -
             raise CheckpointError(
                 f"{folder} is of other networks: {name} is {tuple(values[name].shape)}, expected {tuple(target.shape)}"
             )
-        target.copy_(values[name])
+        target.copy_(spread_like(values[name], target))
 
 
 def read_state(folder: Path) -> dict[str, Any]:

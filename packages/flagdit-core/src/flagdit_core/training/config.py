@@ -21,7 +21,9 @@ class TrainingConfig:
 
     Attributes:
         num_steps: Updates of the whole run; the schedule ends there.
-        batch_size: Examples of an update.
+        batch_size: Examples of an update, in all processes together.
+        micro_batch_size: Examples that a process computes at a time, its gradients being summed up; None for all of
+            its share. Less takes less memory.
         optimizer: "adamw" for everything, or "muon" for the matrices inside the blocks and AdamW for the rest.
         learning_rate: Peak of AdamW's.
         muon_learning_rate: Peak of Muon's, on AdamW's scale.
@@ -56,6 +58,7 @@ class TrainingConfig:
 
     num_steps: int
     batch_size: int
+    micro_batch_size: int | None = None
     optimizer: OptimizerName = "adamw"
     learning_rate: float = 1e-4
     muon_learning_rate: float = 2e-4
@@ -86,6 +89,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints"):
             self._require(name, lambda value: value >= 1, "at least 1")
+        self._require("micro_batch_size", lambda value: value is None or value >= 1, "None or at least 1")
         for name in ("warmup_steps", "prefetch_batches", "seed", "weight_decay"):
             self._require(name, lambda value: value >= 0, "at least 0")
         for name in ("learning_rate", "muon_learning_rate", "max_grad_norm", "gate_learning_rate_multiplier"):

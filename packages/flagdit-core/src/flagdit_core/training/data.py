@@ -41,6 +41,14 @@ class Batch:
     captions: list[str] | TokenBatch | None = None
     labels: Tensor | None = None
 
+    def part(self, part: slice) -> "Batch":
+        """Some of its examples."""
+        return Batch(
+            latents=self.latents[part],
+            captions=None if self.captions is None else self.captions[part],
+            labels=None if self.labels is None else self.labels[part],
+        )
+
 
 class BatchSource(Protocol):
     """Where batches come from. Infinite: every step has one."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from flagdit_core.errors import BackendUnavailableError, FlagDiTError
 from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.optimizer import learning_rate_factor
+from flagdit_core.training.processes import Processes
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -26,10 +27,11 @@ class Means:
     Args:
         config: Of the run.
         device: Where losses are.
+        processes: Those whose losses are averaged, each of its share of the batch.
     """
 
-    def __init__(self, config: TrainingConfig, device: torch.device) -> None:
-        self._config = config
+    def __init__(self, config: TrainingConfig, device: torch.device, processes: Processes) -> None:
+        self._config, self._processes = config, processes
         self._begun = self._taken = time.perf_counter()
         self._steps = 0
         self._sums = torch.zeros(2, device=device)
@@ -51,7 +53,7 @@ class Means:
         Raises:
             FlagDiTError: The loss or the gradient norm was not finite.
         """
-        loss, norm = (self._sums / self._steps).tolist()
+        loss, norm = self._processes.mean(self._sums / self._steps).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise FlagDiTError(
                 f"by step {index + 1} the loss is {loss} and the gradient norm {norm}, expected finite ones: "

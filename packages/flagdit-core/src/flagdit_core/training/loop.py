@@ -19,6 +19,7 @@ from flagdit_core.training.data import BatchSource, prefetched
 from flagdit_core.training.ema import Ema
 from flagdit_core.training.interrupt import stop_requests
 from flagdit_core.training.logging import Means, ScalarLog
+from flagdit_core.training.processes import joined
 from flagdit_core.training.run import Run, Sample
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class TrainingResult:
         text_encoder: Likewise.
         ema: The averaged weights: ``with result.ema.applied(): model.save_pretrained(...)``.
         checkpoint: The last checkpoint's folder.
+        is_first: Whether this process is to write results: the only one, or the first of those that trained together.
     """
 
     step: int
@@ -45,6 +47,7 @@ class TrainingResult:
     text_encoder: TextEncoder | None
     ema: Ema
     checkpoint: Path
+    is_first: bool = True
 
 
 def train(
@@ -63,6 +66,10 @@ def train(
     Ctrl-C and SIGTERM end the run cleanly: the step is finished and a checkpoint written. A resumed run on a CPU gives
     bit for bit what one uninterrupted run gives.
 
+    Where ``torchrun`` started several processes, each on a device of its own, they spread weights, gradients, averages
+    and moments among them by ``fully_shard``, and share each batch. The updates are those of one process, up to
+    rounding, and a checkpoint of one number of processes is resumed by any other. They need a folder in common.
+
     Args:
         model: The network, on the device to train on; changed in place.
         text_encoder: Trained too where its parameters require gradients, otherwise only used; None for a
@@ -72,7 +79,7 @@ def train(
         output_dir: Receives ``checkpoints/``, ``scalars.csv`` and whatever ``sample`` writes to ``samples/``.
         resume: Go on from the latest checkpoint in ``output_dir``.
         sample: Called every ``sample_every`` steps and at the end as ``sample(step, model, text_encoder, folder)``,
-            with the averaged weights in place, without gradients, in evaluation mode.
+            with the averaged weights in place, without gradients, in evaluation mode, in the first process.
         stop_after: Stop once this many updates were made in all, at least 1, as if interrupted.
 
     Returns:
@@ -85,12 +92,13 @@ def train(
     """
     if stop_after is not None and stop_after < 1:
         raise ConfigError(f"stop_after must be at least 1, got {stop_after}")
-    run = Run(model, text_encoder, config, Path(output_dir), sample)
-    start = run.begin(resume=resume)
-    run.set_mode(training=True)
-    end = config.num_steps if stop_after is None else min(stop_after, config.num_steps)
-    step, loss = _steps(run, source, start, end)
-    run.set_mode(training=False)
+    with joined(model.device) as processes:
+        run = Run(model, text_encoder, config, Path(output_dir), sample, processes)
+        start = run.begin(resume=resume)
+        run.set_mode(training=True)
+        end = config.num_steps if stop_after is None else min(stop_after, config.num_steps)
+        step, loss = _steps(run, source, start, end)
+        ema = run.end()
     checkpoint = latest_checkpoint(run.run_dir)
     assert checkpoint is not None
     return TrainingResult(
@@ -99,39 +107,44 @@ def train(
         loss=loss,
         model=model,
         text_encoder=text_encoder,
-        ema=run.state.ema,
+        ema=ema,
         checkpoint=checkpoint,
+        is_first=processes.is_first,
     )
 
 
 def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, float]:
     """Make updates until ``end`` or until asked to stop; updates made in all, and the last mean loss."""
-    config, step, loss = run.config, start, math.nan
+    config, processes, step, loss = run.config, run.processes, start, math.nan
     with ExitStack() as stack:
         stack.enter_context(prepared(run.model, run.text_encoder, config))
         stop = stack.enter_context(stop_requests())
         stack.enter_context(torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []))
-        log = stack.enter_context(ScalarLog(run.run_dir, start=start, tensorboard=config.tensorboard))
-        bar = stack.enter_context(tqdm(total=config.num_steps, initial=start, unit="step", disable=None))
+        log = None
+        if processes.is_first:
+            log = stack.enter_context(ScalarLog(run.run_dir, start=start, tensorboard=config.tensorboard))
+        disable = None if processes.is_first else True
+        bar = stack.enter_context(tqdm(total=config.num_steps, initial=start, unit="step", disable=disable))
         batches = prefetched(
             lambda index: source.batch(index, batch_size=config.batch_size, seed=config.seed),
             start,
             end,
             ahead=config.prefetch_batches,
         )
-        means = Means(config, run.device)
+        means = Means(config, run.device, processes)
         for index, batch in stack.enter_context(batches):
             means.add(*run.update(batch, index))
             step = index + 1
             bar.update()
-            ending = step == end or stop.is_set()
+            ending = processes.any(step == end or stop.is_set())
             saving = ending or step % config.checkpoint_every == 0
             if saving or step % config.log_every == 0:
                 scalars = means.take(index)
                 loss = scalars["loss"]
-                log.write(step, scalars)
                 bar.set_postfix(loss=f"{loss:.4f}")
-                logger.info("step %d of %d: loss %.5f", step, config.num_steps, loss)
+                if log is not None:
+                    log.write(step, scalars)
+                    logger.info("step %d of %d: loss %.5f", step, config.num_steps, loss)
             if saving:
                 run.save(step)
             if step % config.sample_every == 0 or step == config.num_steps:

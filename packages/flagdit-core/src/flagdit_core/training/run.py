@@ -2,8 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.data import Batch, step_generator
 from flagdit_core.training.ema import Ema
 from flagdit_core.training.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
+from flagdit_core.training.processes import Processes, empty, fill, whole
 from flagdit_core.training.step import training_loss
 
 logger = logging.getLogger(__name__)
@@ -37,9 +40,11 @@ class Run:
         config: All settings.
         run_dir: The run's folder.
         sample: Writes samples, if given.
+        processes: Those that train together. Where they are several, the networks are empty until :meth:`end`.
 
     Raises:
-        ConfigError: There is nothing to train, or not in float32, or the text encoder is missing or not wanted.
+        ConfigError: There is nothing to train, or not in float32, the text encoder is missing or not wanted, or the
+            processes cannot share a batch.
     """
 
     def __init__(
@@ -49,21 +54,34 @@ class Run:
         config: TrainingConfig,
         run_dir: Path,
         sample: Sample | None,
+        processes: Processes,
     ) -> None:
-        self.model, self.text_encoder, self.config = model, text_encoder, config
-        self.run_dir, self.sample = run_dir, sample
+        self.config, self.run_dir, self.sample, self.processes = config, run_dir, sample, processes
         self.device = model.device
         self.null = _null_condition(model, text_encoder)
-        networks = nn.ModuleDict({"model": model} | ({} if text_encoder is None else {"text_encoder": text_encoder}))
-        self.trained = [parameter for parameter in networks.parameters() if parameter.requires_grad]
-        if odd := {str(parameter.dtype) for parameter in self.trained} - {"torch.float32"}:
+        self.parts = _parts(processes.share(config.batch_size), config.micro_batch_size)
+        self.given = nn.ModuleDict({"model": model} | ({} if text_encoder is None else {"text_encoder": text_encoder}))
+        trained = [parameter for parameter in self.given.parameters() if parameter.requires_grad]
+        if odd := {str(parameter.dtype) for parameter in trained} - {"torch.float32"}:
             raise ConfigError(f"expected float32 weights to train, got {', '.join(odd)}: call .float() on the networks")
+        self.networks = processes.spread(self.given)
+        self.trained = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
         self.state = TrainingState(
-            parameters=dict(networks.named_parameters()),
-            buffers=dict(networks.named_buffers()),
-            optimizers=build_optimizers(networks.named_parameters(), config),
-            ema=Ema(networks.named_parameters(), config.ema_decay),
+            parameters=dict(self.networks.named_parameters()),
+            buffers=dict(self.networks.named_buffers()),
+            optimizers=build_optimizers(self.networks.named_parameters(), config),
+            ema=Ema(self.networks.named_parameters(), config.ema_decay),
         )
+
+    @property
+    def model(self) -> FlagDiT:
+        """The network that computes."""
+        return cast(FlagDiT, self.networks["model"])
+
+    @property
+    def text_encoder(self) -> TextEncoder | None:
+        """The text encoder that computes."""
+        return cast(TextEncoder, self.networks["text_encoder"]) if "text_encoder" in self.networks else None
 
     def begin(self, *, resume: bool) -> int:
         """Read the latest checkpoint, or make sure that there is none.
@@ -119,36 +137,83 @@ class Run:
         config = self.config
         for optimizer in self.state.optimizers:
             set_learning_rate(optimizer, learning_rate_factor(index, config))
-        generator = step_generator(config.seed, index, self.device)
-        torch.manual_seed(generator.initial_seed())  # for dropout layers of a text encoder that is trained too
-        loss = training_loss(
-            self.model, self.text_encoder, batch, config, null=self.null, device=self.device, generator=generator
-        )
-        torch.autograd.backward(loss)
+        total = torch.zeros((), device=self.device)
+        for part in self.parts:
+            generator = step_generator(config.seed, index, self.device)
+            # for dropout layers of a text encoder that is trained too
+            torch.manual_seed(generator.initial_seed() + part.start)
+            loss = training_loss(
+                self.model,
+                self.text_encoder,
+                batch,
+                config,
+                null=self.null,
+                device=self.device,
+                generator=generator,
+                part=part,
+            )
+            loss = loss * ((part.stop - part.start) * self.processes.size / config.batch_size)
+            torch.autograd.backward(loss)
+            total += loss.detach()
         norm = nn.utils.clip_grad_norm_(self.trained, config.max_grad_norm, foreach=True)
         for optimizer in self.state.optimizers:
             optimizer.step()
             optimizer.zero_grad()
         self.state.ema.update(index)
-        return loss.detach(), norm
+        return total, whole(norm)
 
     def save(self, step: int) -> Path:
         """Write a checkpoint of the state after ``step`` updates; its folder."""
         return save_checkpoint(
-            self.run_dir, step, self.state, settings=self.config.as_dict(), keep=self.config.keep_checkpoints
+            self.run_dir,
+            step,
+            self.state,
+            settings=self.config.as_dict(),
+            keep=self.config.keep_checkpoints,
+            processes=self.processes,
         )
 
     @torch.no_grad()
     def draw(self, step: int) -> None:
-        """Let ``sample``, if there is one, work with the averaged weights."""
+        """Let ``sample``, if there is one, work with the averaged weights, in the first process."""
         if self.sample is None:
             return
-        folder = self.run_dir / "samples"
-        folder.mkdir(exist_ok=True)
+        with self._averaged():
+            if self.processes.is_first:
+                folder = self.run_dir / "samples"
+                folder.mkdir(exist_ok=True)
+                text_encoder = self.given["text_encoder"] if "text_encoder" in self.given else None
+                self.sample(step, cast(FlagDiT, self.given["model"]), cast(TextEncoder | None, text_encoder), folder)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within the block the given networks hold the averaged weights, and are in evaluation mode."""
         self.set_mode(training=False)
-        with self.state.ema.applied():
-            self.sample(step, self.model, self.text_encoder, folder)
+        if self.networks is self.given:
+            with self.state.ema.applied():
+                yield
+        else:
+            fill(self.given.eval(), {**self.state.parameters, **self.state.ema.average})
+            yield
+            self.processes.wait()
+            empty(self.given)
         self.set_mode(training=True)
+
+    def end(self) -> Ema:
+        """Leave the given networks with the trained weights, in evaluation mode; the average of these."""
+        self.set_mode(training=False)
+        if self.networks is self.given:
+            return self.state.ema
+        fill(self.given.eval(), self.state.parameters)
+        ema = Ema(self.given.named_parameters(), self.config.ema_decay)
+        ema.average = {name: whole(value) for name, value in self.state.ema.average.items()}
+        return ema
+
+
+def _parts(share: slice, micro_batch_size: int | None) -> list[slice]:
+    """What a process computes at a time, of its share of a batch."""
+    step = micro_batch_size or share.stop - share.start
+    return [slice(start, min(start + step, share.stop)) for start in range(share.start, share.stop, step)]
 
 
 def _null_condition(model: FlagDiT, text_encoder: TextEncoder | None) -> TokenBatch | int:

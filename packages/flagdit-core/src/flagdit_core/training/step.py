@@ -26,6 +26,7 @@ def training_loss(
     null: TokenBatch | int | None,
     device: torch.device,
     generator: Generator,
+    part: slice = slice(None),
 ) -> Tensor:
     """The flow-matching loss of a batch, at times and with noise from the generator.
 
@@ -37,18 +38,20 @@ def training_loss(
         null: What replaces a dropped caption (the null prompt's tokens, of one row) or a dropped label (its index).
         device: Where the network is.
         generator: On that device.
+        part: Which examples of the batch; their times and noise do not depend on it.
 
     Returns:
-        Scalar float32, the mean over the examples, differentiable in all trained parameters.
+        Scalar float32, the mean over these examples, differentiable in all trained parameters.
 
     Raises:
         ConfigError: The batch has no captions where there is a text encoder, or no labels where there is none.
         ShapeError: Captions or labels are not as many as latents.
     """
+    x0, count = _noise(batch.latents, generator), len(batch.latents)
+    t_B = sample_timesteps(config.timesteps, count, generator=generator)
+    dropped_B = torch.rand(count, generator=generator, device=device) < config.caption_dropout
+    batch, x0, t_B, dropped_B = batch.part(part), x0[part], t_B[part], dropped_B[part]
     x1 = _moved(batch.latents, device)
-    x0 = [_noise(latent, generator) for latent in x1] if isinstance(x1, list) else _noise(x1, generator)
-    t_B = sample_timesteps(config.timesteps, len(x1), generator=generator)
-    dropped_B = torch.rand(len(x1), generator=generator, device=device) < config.caption_dropout
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
         condition = _condition(text_encoder, batch, dropped_B, null)
         losses_B = flow_matching_loss(
@@ -120,8 +123,10 @@ def _moved(latents: Latents, device: torch.device) -> Latents:
     return [latent.to(device, torch.float32, non_blocking=True) for latent in latents]
 
 
-def _noise(latent: Tensor, generator: Generator) -> Tensor:
-    return torch.randn(latent.shape, generator=generator, device=latent.device)
+def _noise(latents: Latents, generator: Generator) -> Latents:
+    if isinstance(latents, Tensor):
+        return torch.randn(latents.shape, generator=generator, device=generator.device)
+    return [torch.randn(latent.shape, generator=generator, device=generator.device) for latent in latents]
 
 
 def _check_count(what: str, count: int, expected: int) -> None:
