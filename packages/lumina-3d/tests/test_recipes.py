@@ -25,10 +25,10 @@ KIND = ViewsKind(category="one object", num_views=3, elevations=(20.0,), size=32
 
 
 @pytest.fixture(scope="module")
-def codec_folder(codec: PictureCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def codec_folder(pipe: ObjectPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny VAE as a folder."""
     folder = tmp_path_factory.mktemp("codec") / "vae"
-    codec.save_pretrained(folder)
+    pipe.components.codec.save_pretrained(folder)
     return folder
 
 

@@ -7,22 +7,16 @@ import pytest
 import torch
 from diffusers import AutoencoderOobleck
 
-from flagdit_core.testing import random_components
 from lumina_audio import AudioPipeline
-from lumina_audio.codec import SoundCodec
 from lumina_audio.mel_codec import MelCodec
-from lumina_audio.mel_vae import MelVAE, MelVAEConfig
+from lumina_audio.testing import random_mel_codec, random_pipeline
 from lumina_audio.waveform_codec import WaveformCodec
-
-CAPTIONS = ["three short high beeps, then a low bell", 'a voice says "seven"']
 
 
 @pytest.fixture(scope="session")
 def mel_codec() -> MelCodec:
     """A random mel VAE with a scale and a shift, and Griffin-Lim: 1024 samples of 16 kHz for a latent."""
-    torch.manual_seed(1)
-    config = MelVAEConfig(latent_channels=6, hidden_size=16, depth=1, scaling_factor=0.5, shift_factor=0.25)
-    return MelCodec(MelVAE(config))
+    return random_mel_codec()
 
 
 @pytest.fixture(scope="session")
@@ -41,31 +35,22 @@ def waveform_codec() -> WaveformCodec:
     return WaveformCodec(vae, scale=2.0, shift=0.5)
 
 
-def _pipeline(codec: SoundCodec, seconds: float, name: str, *, patch_size: int = 1) -> AudioPipeline:
-    """Sounds of that length by default."""
-    components = random_components(
-        codec, CAPTIONS, training_shape=(1, codec.latent_rows, 8), defaults={"audio_length_in_s": seconds},
-        num_inference_steps=2, patch_size=patch_size,
-    )  # fmt: skip
-    return AudioPipeline(components, name=name)
-
-
 @pytest.fixture(scope="session")
 def pipe(mel_codec: MelCodec) -> AudioPipeline:
     """Half a second of mono through a mel spectrogram, by default."""
-    return _pipeline(mel_codec, 0.5, "tiny")
+    return random_pipeline(mel_codec)
 
 
 @pytest.fixture(scope="session")
 def stereo_pipe(waveform_codec: WaveformCodec) -> AudioPipeline:
     """A tenth of a second of stereo without a spectrogram, by default."""
-    return _pipeline(waveform_codec, 0.1, "tiny-stereo")
+    return random_pipeline(waveform_codec, seconds=0.1)
 
 
 @pytest.fixture(scope="session")
 def rows_pipe(mel_codec: MelCodec) -> AudioPipeline:
     """Like ``pipe``, but latents have two rows, and the network reads them in patches of 2 x 2."""
-    return _pipeline(MelCodec(mel_codec.vae, latent_rows=2), 0.5, "tiny-rows", patch_size=2)
+    return random_pipeline(MelCodec(mel_codec.vae, latent_rows=2), patch_size=2)
 
 
 @pytest.fixture

@@ -4,19 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from flagdit_core.testing import random_components, random_picture_codec
 from lumina_image import ImagePipeline
-
-CAPTIONS = ["a red circle on a white background", "a blue square left of a large green star"]
+from lumina_image.testing import random_pipeline
 
 
 @pytest.fixture(scope="session")
 def pipe() -> ImagePipeline:
     """Pictures are 32 x 48 by default."""
-    components = random_components(
-        random_picture_codec(), CAPTIONS, training_shape=(1, 4, 4), defaults={"height": 32, "width": 48}
-    )
-    return ImagePipeline(components, name="tiny")
+    return random_pipeline()
 
 
 @pytest.fixture(scope="session")

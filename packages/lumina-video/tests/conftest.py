@@ -6,11 +6,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from flagdit_core.testing import random_components, random_picture_codec
+from flagdit_core.testing import random_picture_codec
 from lumina_video import VideoPipeline
-from lumina_video.codec import CausalCodec, FilmCodec, FrameCodec
-
-CAPTIONS = ["a red circle moves from left to right on a white background", "a blue square turns clockwise"]
+from lumina_video.codec import CausalCodec, FrameCodec
+from lumina_video.testing import random_pipeline
 
 
 @pytest.fixture(scope="session")
@@ -35,22 +34,16 @@ def causal_codec() -> CausalCodec:
     return CausalCodec(vae)
 
 
-def _pipeline(codec: FilmCodec, num_frames: int, name: str) -> VideoPipeline:
-    """Films are 48 x 32 by default."""
-    defaults = {"height": 32, "width": 48, "num_frames": num_frames, "fps": 8.0}
-    return VideoPipeline(random_components(codec, CAPTIONS, training_shape=(5, 4, 4), defaults=defaults), name=name)
-
-
 @pytest.fixture(scope="session")
 def pipe(frame_codec: FrameCodec) -> VideoPipeline:
     """Films of 6 frames, each a latent of its own."""
-    return _pipeline(frame_codec, 6, "tiny")
+    return random_pipeline(frame_codec)
 
 
 @pytest.fixture(scope="session")
 def causal_pipe(causal_codec: CausalCodec) -> VideoPipeline:
     """Films of 9 frames in 3 latent frames."""
-    return _pipeline(causal_codec, 9, "tiny-causal")
+    return random_pipeline(causal_codec, num_frames=9)
 
 
 @pytest.fixture(scope="session")
