@@ -24,10 +24,13 @@ NANO = WorldRecipe(
         views_stage(steps=1200, objects=_FEW, shares={"one object": 1.0}),
         views_stage(steps=800, objects=_FEW, shares={"one object": 0.4, "one on another": 0.3, "side by side": 0.3}),
         views_stage(steps=2000, objects=_MANY, shares={"one object": 0.2, "one on another": 0.4, "side by side": 0.4}),
+        views_stage(
+            steps=2000, objects=_MANY, shares={"one object": 0.15, "one on another": 0.4, "side by side": 0.45}
+        ),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=4000,
+        num_steps=6000,
         batch_size=16,
         learning_rate=1e-3,
         muon_learning_rate=2e-3,

@@ -20,6 +20,7 @@ _SHARES = (
     (700, {"one sound": 1.0}),
     (900, {"one sound": 0.4, "sounds in order": 0.35, "spoken words": 0.25}),
     (3000, {"one sound": 0.2, "sounds in order": 0.4, "spoken words": 0.4}),
+    (3400, {"one sound": 0.25, "sounds in order": 0.45, "spoken words": 0.3}),
 )
 """Updates, and what they learn from."""
 
@@ -39,7 +40,7 @@ NANO = WorldRecipe(
     stages=_stages("characters"),
     training=replace(
         NANO_TRAINING,
-        num_steps=4600,
+        num_steps=8000,
         ema_decay=0.997,
         sample_every=500,
         checkpoint_every=100,

@@ -30,10 +30,11 @@ NANO = WorldRecipe(
         picture_stage(steps=1200, pictures=_FEW, sizes=_SQUARE, shares={1: 0.45, 2: 0.4, 3: 0.15}),
         picture_stage(steps=1500, pictures=_FEW, sizes=_SQUARE, shares={1: 0.5, 2: 0.38, 3: 0.12}),
         picture_stage(steps=3166, pictures=_MANY, sizes=_SQUARE, shares={1: 0.38, 2: 0.45, 3: 0.17}),
+        picture_stage(steps=4284, pictures=_MANY, sizes=_SQUARE, shares={1: 0.34, 2: 0.46, 3: 0.2}),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=10_416,
+        num_steps=14_700,
         sample_every=500,
         checkpoint_every=250,
     ),
