@@ -58,8 +58,9 @@ Every halving of the steps costs a little. Guidance, time shift and a second-ord
 that the captions could tell. The default stays.
 """,
     ("audio", "durations"): """
-Without a switch a longer sound is lost. `rope_scaling_factor=auto` and `ntk_factor=auto` both reach the goal of four
-fifths; NTK is the model's default, because it leaves the trained and shorter durations as they were.
+Without a switch a longer sound is lost. `rope_scaling_factor=auto` comes to the edge of the goal of four fifths,
+`ntk_factor=auto` to seven tenths; 17 of the 100 captions pass by the first alone and 11 by the second alone, which does
+not tell them apart. NTK is the model's default, because it leaves the trained and shorter durations as they were.
 """,
 }
 _OFF = {"rope_scaling_factor": 1.0, "ntk_factor": 1.0, "time_shift": 1.0, "proportional_attention": False}
