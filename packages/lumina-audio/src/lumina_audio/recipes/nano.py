@@ -45,7 +45,7 @@ NANO = WorldRecipe(
         sample_every=500,
         checkpoint_every=100,
     ),
-    sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, ntk_factor="auto", training_shape=(1, 1, 50)),
+    sampling=SamplingSettings(num_inference_steps=12, guidance_scale=4.0, ntk_factor="auto", training_shape=(1, 1, 50)),
     sampled_prompts=48,
 )
 
