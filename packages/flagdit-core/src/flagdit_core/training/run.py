@@ -24,7 +24,7 @@ from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.data import Batch, step_generator
 from flagdit_core.training.ema import Ema
 from flagdit_core.training.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
-from flagdit_core.training.processes import Processes, empty, fill, whole
+from flagdit_core.training.processes import ALONE, Processes, empty, fill, whole
 from flagdit_core.training.step import training_loss
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Run:
         config: TrainingConfig,
         run_dir: Path,
         sample: Sample | None,
-        processes: Processes,
+        processes: Processes = ALONE,
     ) -> None:
         self.config, self.run_dir, self.sample, self.processes = config, run_dir, sample, processes
         self.device = model.device
