@@ -27,8 +27,7 @@ def pick_device(name: str | None) -> "torch.device":
     import torch
 
     if name is None:
-        number = os.environ.get("LOCAL_RANK", "0")
-        return torch.device(f"cuda:{number}" if torch.cuda.is_available() else "cpu")
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -157,7 +157,7 @@ def test_a_diverged_run_stops_without_writing(run, config, make_model, make_text
     class Broken:
         def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
             value = float("nan") if step == 3 else 1.0
-            return Batch(latents=torch.full((1, 4, 4, 4), value), captions=["a"])
+            return Batch(latents=torch.full((batch_size, 4, 4, 4), value), captions=["a"] * batch_size)
 
     with pytest.raises(FlagDiTError, match="by step 4 the loss is nan"):
         train(make_model(), make_text_encoder(), Broken(), config, tmp_path)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flagdit_core.errors import ConfigError
-from flagdit_core.training import train
+from flagdit_core.errors import ConfigError, ShapeError
+from flagdit_core.training import Batch, train
 from flagdit_core.training.processes import Processes
 
 from . import small_run
@@ -67,6 +67,17 @@ def test_micro_batches_change_nothing(run, config, tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")
     parts = run(tmp_path / "parts", config=dataclasses.replace(config, micro_batch_size=2))
     _assert_close(whole.checkpoint, parts.checkpoint)
+
+
+def test_a_batch_of_another_size_is_an_error(config, tmp_path: Path) -> None:
+    """Examples that no process would compute are not left out silently."""
+
+    class Larger:
+        def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
+            return small_run.source().batch(step, batch_size=batch_size + 1, seed=seed)
+
+    with pytest.raises(ShapeError, match="batch_size=3 examples, got 4"):
+        train(small_run.model(), small_run.text_encoder(), Larger(), config, tmp_path)
 
 
 def test_batches_are_shared_equally() -> None:

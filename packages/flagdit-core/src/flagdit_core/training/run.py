@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from flagdit_core.errors import CheckpointError, ConfigError
+from flagdit_core.errors import CheckpointError, ConfigError, ShapeError
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.text_encoder import TextEncoder, TokenBatch
 from flagdit_core.training.checkpoint import (
@@ -133,8 +133,13 @@ class Run:
 
         Returns:
             Loss and gradient norm, scalars on the device that nothing has waited for yet.
+
+        Raises:
+            ShapeError: The batch has another number of examples than ``batch_size``.
         """
         config = self.config
+        if len(batch.latents) != config.batch_size:
+            raise ShapeError(f"expected batches of batch_size={config.batch_size} examples, got {len(batch.latents)}")
         for optimizer in self.state.optimizers:
             set_learning_rate(optimizer, learning_rate_factor(index, config))
         total = torch.zeros((), device=self.device)
