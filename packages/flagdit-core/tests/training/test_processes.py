@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flagdit_core.errors import ConfigError, ShapeError
+from flagdit_core.errors import ConfigError
 from flagdit_core.training import Batch, train
 from flagdit_core.training.processes import Processes
 
@@ -38,7 +38,7 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     That is with unequal latents, a trained text encoder, two optimizers, and examples computed one by one and twice.
     """
     one, two = tmp_path / "one", tmp_path / "two"
-    command = [*TORCHRUN, "-m", f"tests.training.{small_run.__name__.rpartition('.')[0] and 'two_processes'}", str(two)]
+    command = [*TORCHRUN, "-m", "tests.training.two_processes", str(two)]
     ran = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
     averages = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("average")]
@@ -69,20 +69,23 @@ def test_micro_batches_change_nothing(run, config, tmp_path: Path) -> None:
     _assert_close(whole.checkpoint, parts.checkpoint)
 
 
-def test_a_batch_of_another_size_is_an_error(config, tmp_path: Path) -> None:
-    """Examples that no process would compute are not left out silently."""
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_source_chooses_how_many(run, config, tmp_path: Path, more: int) -> None:
+    """A batch of another number of examples than asked for is learnt from whole, and as a batch of that number is."""
 
-    class Larger:
+    class Chooses:
         def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
-            return small_run.source().batch(step, batch_size=batch_size + 1, seed=seed)
+            return small_run.source().batch(step, batch_size=batch_size + more, seed=seed)
 
-    with pytest.raises(ShapeError, match="batch_size=3 examples, got 4"):
-        train(small_run.model(), small_run.text_encoder(), Larger(), config, tmp_path)
+    asked = run(tmp_path / "asked", config=dataclasses.replace(config, batch_size=config.batch_size + more))
+    config = dataclasses.replace(config, micro_batch_size=2)
+    chosen = train(small_run.model(), small_run.text_encoder(), Chooses(), config, tmp_path / "chosen")
+    _assert_close(asked.checkpoint, chosen.checkpoint)
 
 
 def test_batches_are_shared_equally() -> None:
     """Every example is of one process; a batch that cannot be shared is an error that says so."""
     shares = [Processes(rank=rank, size=3).share(6) for rank in range(3)]
     assert [list(range(6))[share] for share in shares] == [[0, 1], [2, 3], [4, 5]]
-    with pytest.raises(ConfigError, match="multiple of the 4 processes, got 6"):
+    with pytest.raises(ConfigError, match="4 processes can share equally, got 6"):
         Processes(rank=0, size=4).share(6)

@@ -58,7 +58,7 @@ class BatchSource(Protocol):
 
         Args:
             step: Updates made before this one, at least 0.
-            batch_size: Examples in the batch.
+            batch_size: Examples in the batch. A source may give fewer or more, where some of its examples are longer.
             seed: Of the run.
 
         Returns:

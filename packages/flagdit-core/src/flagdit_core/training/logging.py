@@ -33,12 +33,13 @@ class Means:
     def __init__(self, config: TrainingConfig, device: torch.device, processes: Processes) -> None:
         self._config, self._processes = config, processes
         self._begun = self._taken = time.perf_counter()
-        self._steps = 0
+        self._steps = self._examples = 0
         self._sums = torch.zeros(2, device=device)
 
-    def add(self, loss: Tensor, norm: Tensor) -> None:
-        """Count one step's loss and gradient norm."""
+    def add(self, loss: Tensor, norm: Tensor, examples: int) -> None:
+        """Count one step's loss and gradient norm, and its examples."""
         self._steps += 1
+        self._examples += examples
         self._sums += torch.stack([loss, norm])
 
     def take(self, index: int) -> dict[str, float]:
@@ -64,10 +65,11 @@ class Means:
             "loss": loss,
             "gradient_norm": norm,
             "learning_rate": self._config.learning_rate * learning_rate_factor(index, self._config),
-            "examples_per_second": self._steps * self._config.batch_size / (now - self._taken),
+            "examples_per_second": self._examples / (now - self._taken),
             "seconds": now - self._begun,
         }
-        self._steps, self._taken = 0, now
+        self._steps = self._examples = 0
+        self._taken = now
         self._sums.zero_()
         return scalars
 

@@ -133,7 +133,7 @@ def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, fl
         )
         means = Means(config, run.device, processes)
         for index, batch in stack.enter_context(batches):
-            means.add(*run.update(batch, index))
+            means.add(*run.update(batch, index), examples=len(batch.latents))
             step = index + 1
             bar.update()
             ending = processes.any(step == end or stop.is_set())

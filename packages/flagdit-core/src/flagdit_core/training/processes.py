@@ -60,7 +60,9 @@ class Processes:
             ConfigError: They cannot be shared equally.
         """
         if count % self.size:
-            raise ConfigError(f"batch_size must be a multiple of the {self.size} processes, got {count}")
+            raise ConfigError(
+                f"expected a batch that {self.size} processes can share equally, got {count}: change batch_size"
+            )
         each = count // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from flagdit_core.errors import CheckpointError, ConfigError, ShapeError
+from flagdit_core.errors import CheckpointError, ConfigError
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.text_encoder import TextEncoder, TokenBatch
 from flagdit_core.training.checkpoint import (
@@ -59,7 +59,7 @@ class Run:
         self.config, self.run_dir, self.sample, self.processes = config, run_dir, sample, processes
         self.device = model.device
         self.null = _null_condition(model, text_encoder)
-        self.parts = _parts(processes.share(config.batch_size), config.micro_batch_size)
+        processes.share(config.batch_size)
         self.given = nn.ModuleDict({"model": model} | ({} if text_encoder is None else {"text_encoder": text_encoder}))
         trained = [parameter for parameter in self.given.parameters() if parameter.requires_grad]
         if odd := {str(parameter.dtype) for parameter in trained} - {"torch.float32"}:
@@ -128,22 +128,21 @@ class Run:
         """Make one update.
 
         Args:
-            batch: To learn from.
+            batch: To learn from, of any number of examples that the processes can share.
             index: Number of the update, from 0.
 
         Returns:
             Loss and gradient norm, scalars on the device that nothing has waited for yet.
 
         Raises:
-            ShapeError: The batch has another number of examples than ``batch_size``.
+            ConfigError: The processes cannot share the batch.
         """
         config = self.config
-        if len(batch.latents) != config.batch_size:
-            raise ShapeError(f"expected batches of batch_size={config.batch_size} examples, got {len(batch.latents)}")
+        count = len(batch.latents)
         for optimizer in self.state.optimizers:
             set_learning_rate(optimizer, learning_rate_factor(index, config))
         total = torch.zeros((), device=self.device)
-        for part in self.parts:
+        for part in _parts(self.processes.share(count), config.micro_batch_size):
             generator = step_generator(config.seed, index, self.device)
             # for dropout layers of a text encoder that is trained too
             torch.manual_seed(generator.initial_seed() + part.start)
@@ -157,7 +156,7 @@ class Run:
                 generator=generator,
                 part=part,
             )
-            loss = loss * ((part.stop - part.start) * self.processes.size / config.batch_size)
+            loss = loss * ((part.stop - part.start) * self.processes.size / count)
             torch.autograd.backward(loss)
             total += loss.detach()
         norm = nn.utils.clip_grad_norm_(self.trained, config.max_grad_norm, foreach=True)
