@@ -83,6 +83,17 @@ def test_cache_file_names_what_it_depends_on(monkeypatch, tmp_path):
     assert cache_file(CPU).parent == configs.Path.home() / ".cache" / "flagdit"
 
 
+def test_a_checkout_needs_no_installation(monkeypatch):
+    """Found by its path alone, the package has no version, and its kernels have configurations all the same."""
+    monkeypatch.setattr(configs.importlib.metadata.Distribution, "from_name", _not_installed)
+    assert cache_file(CPU).name.startswith("flagdit-kernels-checkout_torch-")
+    assert find_config(KERNEL, 512, torch.bfloat16, CPU) == CONFIGS["sm_80"][KERNEL][512]
+
+
+def _not_installed(name):
+    raise configs.importlib.metadata.PackageNotFoundError(name)
+
+
 def test_tuned_rows_replace_the_table():
     """The tuner's row is used for its width; other widths and kernels keep the table's."""
     row = {**CONFIGS["sm_80"][KERNEL][2048], "ROWS": 7}

@@ -281,7 +281,10 @@ def cache_file(device: torch.device) -> Path:
     import triton  # only a machine that runs kernels needs it
 
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    package = importlib.metadata.version("flagdit-kernels")
+    try:
+        package = importlib.metadata.version("flagdit-kernels")
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        package = "checkout"
     name = f"flagdit-kernels-{package}_torch-{torch.__version__}_triton-{triton.__version__}_{model}"
     name = re.sub(r"[^\w.+-]+", "-", name)
     home = os.environ.get("XDG_CACHE_HOME")
