@@ -102,6 +102,21 @@ def test_an_interrupted_write_leaves_the_old_file(kernels, monkeypatch):
     assert path.read_text() == before
 
 
+def test_an_error_keeps_what_was_found_before_it(kernels):
+    """What ends the second width takes nothing of the first with it."""
+    timed = clock(kernels)
+
+    def lost_later(call, device):
+        seconds = timed(call, device)
+        if cache_file(CPU).exists():
+            raise KeyboardInterrupt
+        return seconds
+
+    with pytest.raises(KeyboardInterrupt):
+        tune.tune(head_dims=[48, 96], device=CPU, timer=lost_later)
+    assert json.loads(cache_file(CPU).read_text()) == {"swiglu.forward": {"4096": dict(FAST)}}
+
+
 @pytest.mark.parametrize("where", ["compiler.is_compiling", "cuda.is_current_stream_capturing"])
 def test_refused_while_a_graph_is_made(kernels, monkeypatch, where):
     """Neither a compiled nor a captured region may be tuned in; nothing is launched or written."""

@@ -49,7 +49,7 @@ def tune(
 
     Each candidate has to give what the table's configuration gives, and is then timed; one that fails to compile or to
     launch, or gives another result, is left out with a line in the log. What the file held for other kernels and widths
-    stays. Takes minutes: every candidate is compiled.
+    stays, and so does what was found before an error. Takes minutes: every candidate is compiled.
 
     Args:
         kernels: keys of `configs.CANDIDATES`; None for all of them.
@@ -74,16 +74,14 @@ def tune(
     _check_known("kernel", kernels, CANDIDATES)
     _check_known("head_dim", head_dims, _FEED_FORWARD)
     subjects = [_Subject.of(kernel) for kernel in kernels]
-    found: dict[str, dict[int, Config]] = {}
+    path = cache_file(device)
     for operator in OPERATORS:
         for head_dim in head_dims:
             for subject, launch in _launches(operator, head_dim, subjects, device):
                 width = _width(operator.name, _shape(head_dim))
                 best = _fastest(subject.kernel, launch, _table_row(subject.kernel, width, device), device, timer)
-                found.setdefault(subject.kernel, {})[width] = best
+                _write(path, subject.kernel, width, best)
                 _log.info("%s at width %d: %s", subject.kernel, width, dict(best))
-    path = cache_file(device)
-    _write(path, found)
     find_config.cache_clear()
     return path
 
@@ -231,11 +229,10 @@ def _check_known(what: str, given: Sequence[object], known: Mapping[Any, object]
             raise ValueError(f"no {what} {value!r} to tune; known are {', '.join(map(str, known))}")
 
 
-def _write(path: Path, found: Mapping[str, Mapping[int, Config]]) -> None:
-    """Put rows into the file, all at once: a reader sees the old file or the new one."""
+def _write(path: Path, kernel: str, width: int, row: Config) -> None:
+    """Put a row into the file, which is replaced as a whole: a reader sees the old one or the new one."""
     table: dict[str, dict[str, dict[str, int]]] = json.loads(path.read_text()) if path.exists() else {}
-    for kernel, rows in found.items():
-        table.setdefault(kernel, {}).update({str(width): dict(row) for width, row in rows.items()})
+    table.setdefault(kernel, {})[str(width)] = dict(row)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     unfinished.write_text(json.dumps(table, indent=2) + "\n")
