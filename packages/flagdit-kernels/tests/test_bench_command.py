@@ -1,6 +1,7 @@
 """``flagdit-bench`` on a CPU: everything but the kernels and the GPU's clock."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -9,7 +10,17 @@ import pytest
 import torch
 
 from flagdit_kernels import OPERATORS, tune
-from flagdit_kernels.bench import Case, Conditions, RedGateError, Trial, UnavailableError, launches, runner
+from flagdit_kernels.bench import (
+    Case,
+    Conditions,
+    RedGateError,
+    Trial,
+    UnavailableError,
+    command,
+    launches,
+    record,
+    runner,
+)
 from flagdit_kernels.bench.clock import ONCE, Plan, time_call
 from flagdit_kernels.bench.command import main
 from flagdit_kernels.bench.runner import DeviceLostError, Runner
@@ -98,7 +109,7 @@ def test_explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """``--tune`` has the tuner time the kernels that were asked for, on the device, and says which file it wrote."""
     asked = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(command, "_obstacle", lambda device, quick: None)
     monkeypatch.setattr(tune, "tune", lambda kernels, device: asked.append((kernels, device)) or Path("a-file.json"))
     assert main(["--tune", "--only", "swiglu.forward"]) == 0
     assert asked == [(["swiglu.forward"], torch.device("cuda"))]
@@ -110,8 +121,21 @@ def test_wrong_input(suite, capsys: pytest.CaptureFixture[str]):
     for words in (["--suite", "nothing"], ["--suite", "no.such.module:x"], ["--suite", "math:nothing"]):
         assert main([*ON_A_CPU, *words]) == 2
         assert capsys.readouterr().err.count("\n") == 1
-    with pytest.raises(SystemExit, match="2"):
-        main([*ON_A_CPU, "--only", "("])
+    for words in (["--only", "("], ["--device", "gpu"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*ON_A_CPU, *words])
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """A GPU of a number that there is none of ends with 2 and one line."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: invalid device ordinal\nand advice")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", refuse)
+    assert main(["--device", "cuda:7"]) == 2
+    assert capsys.readouterr().err == "flagdit-bench: cuda:7 cannot be used: CUDA error: invalid device ordinal\n"
 
 
 def test_a_red_gate_gives_no_number(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -216,6 +240,45 @@ def test_a_lost_device_ends_the_run(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DeviceLostError, match="illegal memory access"):
         run.run([case("one", "flagdit", "peer", trial=trial), case("two", "flagdit", trial=trial)])
     assert [row.implementation for row in run.refusals] == ["flagdit"]
+
+
+def test_the_run_goes_on_behind_a_lost_device(suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """After a case that broke the device, of which nothing can be asked any more, a new process does the rest."""
+    calls: list[str] = []
+    known = record.describe_machine
+
+    def timed(name: str) -> Case:
+        return case(name, "flagdit", trial=lambda _: Trial(call=lambda: calls.append(name), gate=green))
+
+    def breaks(name: str) -> Trial:
+        monkeypatch.setattr(record, "describe_machine", lost)
+        raise RuntimeError("an illegal memory access was encountered")
+
+    def lost(*_: object) -> None:
+        raise DeviceLostError("the device is lost")
+
+    def recover(run: Runner) -> None:
+        if run.refusals:
+            lost()
+
+    started: list[list[str]] = []
+    wanted = suite(timed("one"), case("two", "flagdit", "peer", trial=breaks), timed("three"))
+    words = [*ON_A_CPU, "--suite", wanted, "--results", str(tmp_path), "--budget", "1000"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "execv", lambda program, words: started.append(words))
+        patch.setattr(Runner, "_recover", recover)
+        assert main(words) == 1
+    assert set(calls) == {"one"}
+    ((_, module, name, *again),) = started
+    assert (module, name) == ("-m", "flagdit_kernels.bench")
+    assert 0 < float(again[-2].removeprefix("--budget=")) < 1000
+    monkeypatch.setattr(record, "describe_machine", known)
+    calls.clear()
+    assert main(again) == 1
+    assert set(calls) == {"three"}
+    written = read(tmp_path)
+    assert [row["name"] for row in written["measurements"]] == ["copy", "matmul", "one", "three"]
+    assert [(row["name"], row["red"]) for row in written["refusals"]] == [("two", True)]
 
 
 def test_profile(monkeypatch: pytest.MonkeyPatch):

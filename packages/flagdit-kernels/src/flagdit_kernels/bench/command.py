@@ -2,12 +2,14 @@
 
 import argparse
 import logging
+import os
 import re
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,33 +43,40 @@ def main(words: Sequence[str] | None = None) -> int:
         0; 1 if a gate was red or something of ours failed; 2 if it was asked for what cannot be.
     """
     begin = time.monotonic()
+    words = sys.argv[1:] if words is None else words
     options = _parser().parse_args(words)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    device = torch.device(options.device)
+    device: torch.device = options.device
     if options.explain:
         print(explanation(device))
         return 0
     if obstacle := _obstacle(device, quick=options.quick):
         print(f"flagdit-bench: {obstacle}", file=sys.stderr)
         return 2
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)  # a peer may launch there, wherever its tensors are
     if options.tune:
         from flagdit_kernels.configs import CANDIDATES
         from flagdit_kernels.tune import tune
 
         print(tune([kernel for kernel in CANDIDATES if re.search(options.only or "", kernel)], device=device))
         return 0
+    origin = describe_origin(device, options.commit)
     try:
-        parts = _parts(options, device)
+        parts = _parts(options, origin)
     except ValueError as error:
         print(f"flagdit-bench: {error}", file=sys.stderr)
         return 2
-    return _run(parts, options, device, begin)
+    return _run(parts, words, options, origin, begin)
 
 
-def _run(parts: Sequence[_Part], options: argparse.Namespace, device: torch.device, begin: float) -> int:
+def _run(
+    parts: Sequence[_Part], words: Sequence[str], options: argparse.Namespace, origin: dict[str, Any], begin: float
+) -> int:
     """Run the suites one after the other."""
-    conditions = Conditions(device=device, quick=options.quick)
+    conditions = Conditions(device=options.device, quick=options.quick)
     red, missed = False, 0
+    written: list[Path] = []
     for part in parts:
         runner = Runner(
             suite=part.name,
@@ -76,7 +85,7 @@ def _run(parts: Sequence[_Part], options: argparse.Namespace, device: torch.devi
             wanted=lambda case: _is_wanted(case, options),
             out_of_time=lambda: time.monotonic() - begin > options.budget,
             profile=options.profile is not None,
-            commit=options.commit,
+            origin=origin,
             tell=lambda line: print(line, flush=True),
             measurements=part.measurements,
             refusals=part.refusals,
@@ -86,8 +95,11 @@ def _run(parts: Sequence[_Part], options: argparse.Namespace, device: torch.devi
             runner.run(ceilings(conditions, _DTYPE))
             runner.run(part.suite(conditions))
         except DeviceLostError as error:
-            print(f"flagdit-bench: {error}; --resume goes on behind the case that broke it", file=sys.stderr)
+            print(f"flagdit-bench: {error}; with --results it goes on behind the case that broke it", file=sys.stderr)
+            if runner.path:
+                _go_on(words, [*written, runner.path], options.budget - (time.monotonic() - begin))
             return 1
+        written += [runner.path] if runner.path else []
         red, missed = red or runner.red, missed + runner.missed
     if missed:
         print(f"{missed} cases were not begun within {options.budget:.0f} s: go on with --resume FILE")
@@ -99,6 +111,14 @@ def _run(parts: Sequence[_Part], options: argparse.Namespace, device: torch.devi
     return 1 if red else 0
 
 
+def _go_on(words: Sequence[str], written: Sequence[Path], budget: float) -> None:
+    """Become a new process, to which the device answers again, with the rows so far."""
+    resumed = [f"--resume={path}" for path in written]
+    sys.stderr.flush()
+    command = [sys.executable, "-m", "flagdit_kernels.bench", *words, f"--budget={budget}", *resumed]
+    os.execv(sys.executable, command)  # noqa: S606 - our own words
+
+
 def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
     """Whether a case is among those asked for; the ceilings always are."""
     if case.name in CEILINGS:
@@ -108,12 +128,11 @@ def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
     )
 
 
-def _parts(options: argparse.Namespace, device: torch.device) -> list[_Part]:
+def _parts(options: argparse.Namespace, origin: dict[str, Any]) -> list[_Part]:
     """The suites asked for, each with its earlier rows."""
     found = [find_suite(name) for name in options.suite or installed_suites()]
     if not found:
         raise ValueError("no suite is installed: give --suite module:function")
-    origin = describe_origin(device, options.commit)
     resumed = [read_suite(path, origin) for path in options.resume]
     earlier = {name: (measurements, refusals) for name, measurements, refusals in resumed}
     if strangers := earlier.keys() - {name for name, _ in found}:
@@ -128,9 +147,13 @@ def _parts(options: argparse.Namespace, device: torch.device) -> list[_Part]:
 def _obstacle(device: torch.device, *, quick: bool) -> str | None:
     """Why nothing can be measured on this device, with what to do about it."""
     if device.type == "cuda":
-        if torch.cuda.is_available():
-            return None
-        return "there is no GPU here: --explain says more, and --device cpu --quick sees that everything else works"
+        if not torch.cuda.is_available():
+            return "there is no GPU here: --explain says more, and --device cpu --quick sees that everything else works"
+        try:
+            torch.zeros(1, device=device)
+        except RuntimeError as error:
+            return f"{device} cannot be used: {str(error).splitlines()[0]}"
+        return None
     if device.type != "cpu":
         return f"a device cuda or cpu is expected, got {device}"
     return None if quick else "the sizes are a GPU's: on a CPU only --quick runs (and `make bench` measures)"
@@ -154,12 +177,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--budget", type=float, default=float("inf"), metavar="SECONDS", help="begin no further case after so long")
     add("--results", type=Path, metavar="FOLDER", help="write the JSON of each suite there, anew after each case")
     add("--resume", type=Path, action="append", default=[], metavar="FILE", help="JSON whose rows are kept, not redone")
-    add("--device", default="cuda", help="cuda, cuda:1, ..., or cpu together with --quick")
+    add("--device", type=_device, default="cuda", help="cuda, cuda:1, ..., or cpu together with --quick")
     add("--commit", metavar="ID", help="what is measured, if it is in no clone of the repository")
     add("--profile", type=_expression, metavar="REGEX", help="like --only, and record registers and spills of kernels")
     add("--explain", action="store_true", help="say which backend runs each operator and why, and measure nothing")
     add("--tune", action="store_true", help="time the kernels' configurations, and keep the fastest for this device")
     return parser
+
+
+def _device(text: str) -> torch.device:
+    try:
+        return torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no device: give cuda, cuda:1, ..., or cpu") from error
 
 
 def _expression(text: str) -> str:

@@ -83,6 +83,7 @@ def write_suite(
     device: torch.device = _CPU,
     commit: str | None = None,
     quick: bool = False,
+    origin: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write ``<device>-<date>-<suite>.json``, or ``...-quick.json``.
 
@@ -95,11 +96,12 @@ def write_suite(
         device: What was measured.
         commit: What was measured, where git cannot tell.
         quick: The numbers mean nothing, and are not to be shown.
+        origin: What `describe_origin` said of device and commit, from a device that may be lost by now.
 
     Returns:
         The file, which was replaced as a whole.
     """
-    origin = describe_origin(device, commit)
+    origin = origin or describe_origin(device, commit)
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     content = {
         "device": origin["device"],

@@ -4,9 +4,10 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,11 +35,12 @@ class Runner:
         wanted: Whether to run a case.
         out_of_time: Whether to begin no further case.
         profile: Record the compiled kernels of ours too.
-        commit: What is measured, where git cannot tell.
+        origin: What `describe_origin` said before the run, as a lost device says nothing; None to ask when writing.
         tell: Called with one line for each row.
         measurements: Rows so far; cases that are among them are done.
         refusals: Rows without a number so far.
         missed: Cases that time ran out for.
+        path: The JSON, once it is written.
     """
 
     suite: str
@@ -47,11 +49,12 @@ class Runner:
     wanted: Callable[[Case], bool]
     out_of_time: Callable[[], bool]
     profile: bool = False
-    commit: str | None = None
+    origin: Mapping[str, Any] | None = None
     tell: Callable[[str], None] = logger.info
     measurements: list[Measurement] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     missed: int = 0
+    path: Path | None = None
 
     def run(self, cases: Iterable[Case]) -> None:
         """Run those that are wanted, not yet done, and within the time.
@@ -83,15 +86,15 @@ class Runner:
 
     def _write(self, load_average: float) -> None:
         if self.folder is not None:
-            write_suite(
+            self.path = write_suite(
                 self.folder,
                 self.suite,
                 self.measurements,
                 load_average=load_average,
                 refusals=self.refusals,
                 device=self.conditions.device,
-                commit=self.commit,
                 quick=self.conditions.quick,
+                origin=self.origin,
             )
 
     def _run_case(self, case: Case) -> None:
