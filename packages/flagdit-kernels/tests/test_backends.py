@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -50,6 +51,27 @@ def test_auto_picks_triton_where_it_can_run(monkeypatch):
         assert resolve("swiglu", "auto", x) == "reference"
         with pytest.raises(fk.BackendUnavailableError, match="no Triton version"):
             resolve("swiglu", "triton", x)
+
+
+def test_an_old_gpu_has_the_reference(monkeypatch):
+    """A GPU older than Triton supports is not taken for one that can run it; AMD's capabilities mean something else."""
+    monkeypatch.setattr(backends, "_TRITON_INSTALLED", True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=7))
+    old = fk.explain("swiglu", "cuda")["swiglu"]
+    assert old["backend"] == "reference" and "capability 8.0" in old["reason"]
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    assert fk.explain("swiglu", "cuda")["swiglu"]["backend"] == "triton"
+
+
+def test_the_device_is_asked_when_a_graph_is_made():
+    """What the choice asks of a device is a constant to the compiler, no break in the graph."""
+
+    def choose(x):
+        return x + backends._is_too_old(x.device)
+
+    compiled = torch.compile(choose, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(torch.ones(2)), choose(torch.ones(2)))
 
 
 def test_explain(monkeypatch):

@@ -40,20 +40,29 @@ _TRITON_INSTALLED = importlib.util.find_spec("triton") is not None
 
 
 def triton_obstacle(
-    operator: str, device_type: str, dtype: torch.dtype = torch.float32, head_dim: int | None = None
+    operator: str, device: torch.device, dtype: torch.dtype = torch.float32, head_dim: int | None = None
 ) -> str | None:
-    """Why the Triton version of an operator cannot run on a type of device, a dtype and heads, or None where it can."""
+    """Why the Triton version of an operator cannot run on a device, a dtype and heads, or None where it can."""
     if not OPERATORS[operator]:
         return f"{operator} has no Triton version yet"
-    if device_type != "cuda":
-        return f"Triton needs tensors on a CUDA or ROCm device, these are on {device_type!r}"
+    if device.type != "cuda":
+        return f"Triton needs tensors on a CUDA or ROCm device, these are on {device.type!r}"
     if not _TRITON_INSTALLED:
         return "triton is not installed: pip install 'flagdit-kernels[triton]'"
+    if _is_too_old(device):
+        return "Triton needs an NVIDIA GPU of compute capability 8.0 or more, this one is older"
     if dtype not in _TRITON_DTYPES:
         return f"the Triton version computes in float32, and the tensors are {dtype}"
     if head_dim is not None and head_dim not in HEAD_SLABS:
         return f"head_dim {head_dim} is none of {', '.join(map(str, HEAD_SLABS))}"
     return None
+
+
+def _is_too_old(device: torch.device) -> bool:
+    """Whether this is an NVIDIA GPU that Triton does not support, such as a T4, which has no bfloat16 either."""
+    if torch.version.hip is not None or not torch.cuda.is_available():
+        return False
+    return bool(torch.cuda.get_device_properties(device).major < 8)
 
 
 def resolve(operator: str, backend: Backend, x: Tensor) -> Literal["reference", "triton"]:
@@ -76,7 +85,7 @@ def resolve(operator: str, backend: Backend, x: Tensor) -> Literal["reference", 
     if backend not in ("auto", "triton"):
         raise ValueError(f"backend must be 'auto', 'reference' or 'triton', got {backend!r}")
     head_dim = x.shape[-1] if operator in _WITH_HEADS else None
-    obstacle = triton_obstacle(operator, x.device.type, x.dtype, head_dim)
+    obstacle = triton_obstacle(operator, x.device, x.dtype, head_dim)
     if obstacle is None:
         return "triton"
     if backend == "triton":
@@ -106,10 +115,10 @@ def explain(
     """
     if operator is not None and operator not in OPERATORS:
         raise ValueError(f"no operator {operator!r}; known are {', '.join(OPERATORS)}")
-    device_type = torch.device(device).type
+    device = torch.device(device)
     choices = {}
     for name in OPERATORS if operator is None else (operator,):
-        obstacle = triton_obstacle(name, device_type, head_dim=head_dim if name in _WITH_HEADS else None)
+        obstacle = triton_obstacle(name, device, head_dim=head_dim if name in _WITH_HEADS else None)
         choices[name] = {
             "backend": "triton" if obstacle is None else "reference",
             "reason": "Triton is installed and the device can run it" if obstacle is None else obstacle,
