@@ -9,9 +9,10 @@ from torch import Tensor
 
 from flagdit_core.errors import CancelledError, ConfigError, FlagDiTError, OutOfMemoryError, ShapeError, StrictError
 from flagdit_core.noise import latent_noise
-from flagdit_core.pipeline import Components, SamplingSettings, generate_latents
+from flagdit_core.pipeline import Components, SamplingSettings, generate, generate_latents
 from flagdit_core.pipeline.settings import SOLVERS
 from flagdit_core.report import Report
+from flagdit_kernels import explain
 
 SHAPE = (4, 8, 8)
 PROMPTS = ["a red circle", "a blue ring", "two"]
@@ -150,14 +151,17 @@ def test_given_latents_replace_the_noise(components: Components) -> None:
         sample(components, ["a"], [SHAPE], latents=[noise[:, :4]])
 
 
-def test_report_tells_settings_seeds_and_kernels(components: Components) -> None:
-    """The report holds what is needed to repeat the run, and why each kernel ran."""
+def test_report_tells_settings_seeds_and_kernels(components: Components, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report holds what is needed to repeat the run, and why each kernel ran on this device and these heads."""
+    asked = []
+    monkeypatch.setattr(generate, "explain", lambda **given: asked.append(given) or explain(**given))
     report = Report()
     sample(components, PROMPTS, SHAPES, seeds=SEEDS, indices=INDICES, solver="heun", report=report)
     told = report.as_dict()
     assert told["seeds"] == SEEDS and told["indices"] == INDICES and told["solver"] == "heun"
     assert told["function_evaluations"] == 2 * told["num_inference_steps"]
     assert told["kernels"]["attention"].startswith("reference: ")
+    assert asked == [{"device": components.model.device, "head_dim": components.model.config.head_dim}]
     assert told["deviations"] == []
 
 

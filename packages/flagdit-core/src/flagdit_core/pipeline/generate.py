@@ -107,7 +107,7 @@ def generate_latents(
             f"sampling left the finite numbers (guidance_scale {settings.guidance_scale:g}, {network.dtype}); "
             "lower the guidance, or use float32 weights"
         )
-    kernels = explain(device=network.device)
+    kernels = explain(device=network.device, head_dim=network.config.head_dim)
     report.record(
         **settings.to_dict(),
         seeds=list(seeds),
