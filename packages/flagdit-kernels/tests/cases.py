@@ -34,10 +34,10 @@ class Layout:
         return [(end - length, end) for length, end in zip(self.lengths, ends, strict=True)]
 
     def arguments(self, device: str = "cpu") -> Inputs:
-        """The arguments by which operators take a layout."""
-        ends = [0, *(end for _, end in self.bounds)]
+        """The arguments by which operators take a layout; the bounds are every other number of theirs."""
+        ends = [value for end in (0, *(end for _, end in self.bounds)) for value in (end, 1 << 30)]
         return {
-            "cu_seqlens": torch.tensor(ends, dtype=torch.int32, device=device),
+            "cu_seqlens": torch.tensor(ends, dtype=torch.int32, device=device)[::2],
             "max_seqlen": max(self.lengths, default=0),
         }
 

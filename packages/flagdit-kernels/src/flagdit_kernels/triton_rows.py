@@ -249,7 +249,7 @@ def sum_tiles(
         with torch.cuda.device_of(partial_TKD):
             _sum_tiles_kernel[(num_sums * triton.cdiv(width, 64),)](
                 partial_TKD,
-                cu_seqlens,
+                None if cu_seqlens is None else cu_seqlens.contiguous(),
                 *outputs,
                 *(None,) * (4 - kinds),
                 tiles.count,

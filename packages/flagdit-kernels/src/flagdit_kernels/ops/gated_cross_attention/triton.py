@@ -339,7 +339,7 @@ def forward(
             v,
             gate.contiguous(),
             mask.contiguous(),
-            cu_seqlens,
+            cu_seqlens.contiguous(),
             result,
             *out.stride()[:2],
             *q.stride()[:2],
@@ -373,7 +373,7 @@ def backward(
     (num_tokens, num_heads, width), (num_segments, num_keys, num_kv_heads, _) = q.shape, k.shape
     dq_config = dq_config or find_config("gated_cross_attention.backward_dq", width, q.dtype, q.device)
     dkdv_config = dkdv_config or find_config("gated_cross_attention.backward_dkdv", width, q.dtype, q.device)
-    inputs = (dout, q, k, v, gate, mask, cu_seqlens)
+    inputs = (dout, q, k, v, gate, mask, cu_seqlens.contiguous())
     strides = (*dout.stride()[:2], *q.stride()[:2], *k.stride()[:3], *v.stride()[:3])
     slabs = _slabs(width)
     lse, delta = q.new_empty(2, num_heads, num_tokens, dtype=torch.float32)
