@@ -57,9 +57,13 @@ def test_an_old_gpu_has_the_reference(monkeypatch):
     """A GPU older than Triton supports is not taken for one that can run it; AMD's capabilities mean something else."""
     monkeypatch.setattr(backends, "_TRITON_INSTALLED", True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=7))
-    old = fk.explain("swiglu", "cuda")["swiglu"]
-    assert old["backend"] == "reference" and "capability 8.0" in old["reason"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: {None: SimpleNamespace(major=7)}[device.index]
+    )
+    for device in ("cuda", "cuda:9"):
+        old = fk.explain("swiglu", device)["swiglu"]
+        assert old["backend"] == "reference" and "capability 8.0" in old["reason"]
     monkeypatch.setattr(torch.version, "hip", "7.0")
     assert fk.explain("swiglu", "cuda")["swiglu"]["backend"] == "triton"
 

@@ -100,6 +100,8 @@ def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 def test_explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """``--explain`` works without a GPU: versions, and for each operator a backend with its reason."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert main(["--explain", "--device", "cuda:9"]) == 0
     assert main(["--explain", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     assert f"torch {torch.__version__}" in said and "no GPU: " in said and "suites: " in said

@@ -100,7 +100,7 @@ def explain(
 
     Args:
         operator: a name in `OPERATORS`; None for all of them.
-        device: where the tensors would be.
+        device: where the tensors would be; one that is not there is taken to be like the current one.
         head_dim: width of a head, for the operators that are given heads; None leaves it out of account.
 
     Returns:
@@ -116,6 +116,8 @@ def explain(
     if operator is not None and operator not in OPERATORS:
         raise ValueError(f"no operator {operator!r}; known are {', '.join(OPERATORS)}")
     device = torch.device(device)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        device = torch.device("cuda")
     choices = {}
     for name in OPERATORS if operator is None else (operator,):
         obstacle = triton_obstacle(name, device, head_dim=head_dim if name in _WITH_HEADS else None)

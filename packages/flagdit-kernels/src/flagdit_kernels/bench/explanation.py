@@ -17,7 +17,7 @@ def explanation(device: torch.device) -> str:
         Lines for people.
     """
     lines = [f"{name} {version}" for name, version in describe_versions().items()]
-    present = device.type != "cuda" or torch.cuda.is_available()
+    present = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
     machine = describe_machine(device if present else torch.device("cpu"))
     lines += ["", f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB"]
     if gpu := machine.get("accelerator"):
