@@ -116,6 +116,10 @@ def test_tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert main(["--tune", "--only", "swiglu.forward"]) == 0
     assert asked == [(["swiglu.forward"], torch.device("cuda"))]
     assert capsys.readouterr().out == "a-file.json\n"
+    for words in (["--only", "nothing"], ["--device", "cpu", "--quick"]):
+        assert main(["--tune", *words]) == 2
+        assert "swiglu.forward" in capsys.readouterr().err
+    assert len(asked) == 1
 
 
 def test_wrong_input(suite, capsys: pytest.CaptureFixture[str]):

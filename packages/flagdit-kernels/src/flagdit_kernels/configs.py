@@ -5,7 +5,7 @@ memory, matrix instructions); `CANDIDATES` are the alternatives that the tuner m
 `cache_file`. A configuration holds the block sizes and switches of a kernel in capitals beside ``num_warps`` and
 ``num_stages``.
 
-Architectures: "sm_90" is Hopper; "sm_80" every other NVIDIA GPU, older and newer, so its rows stay below 99 KiB of
+Architectures: "sm_90" is Hopper; "sm_80" every other NVIDIA GPU, Ampere and newer, so its rows stay below 99 KiB of
 shared memory and use no Hopper instructions (Triton's interpreter reads them too); "gfx942" every AMD GPU, its rows
 below 64 KiB. Where a kernel differs in float32 it has a second name, ending in ".float32".
 """

@@ -59,7 +59,11 @@ def main(words: Sequence[str] | None = None) -> int:
         from flagdit_kernels.configs import CANDIDATES
         from flagdit_kernels.tune import tune
 
-        print(tune([kernel for kernel in CANDIDATES if re.search(options.only or "", kernel)], device=device))
+        kernels = [kernel for kernel in CANDIDATES if re.search(options.only or "", kernel)]
+        if not kernels or device.type != "cuda":
+            print(f"flagdit-bench: --tune needs a GPU and one of {', '.join(CANDIDATES)}", file=sys.stderr)
+            return 2
+        print(tune(kernels, device=device))
         return 0
     origin = describe_origin(device, options.commit)
     try:
