@@ -14,6 +14,7 @@ from flagdit_core.errors import CheckpointError, ConfigError, FlagDiTError
 from flagdit_core.flow import euler, linear_times
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.flag_dit import FlagDiT
+from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.training import Batch, Example, ExampleSource, TrainingConfig, TrainingResult, train
 
 
@@ -58,6 +59,32 @@ def test_resume_is_bit_exact_with_two_optimizers(run, config, tmp_path: Path) ->
     adamw = run(tmp_path / "adamw")
     one, other = (load_file(result.checkpoint / "weights.safetensors") for result in (whole, adamw))
     assert not torch.equal(one[name], other[name])
+
+
+@pytest.mark.parametrize(("first", "then"), [("adamw", "muon"), ("muon", "adamw")])
+def test_another_optimizer_goes_on_without_the_moments(run, config, tmp_path: Path, first: str, then: str) -> None:
+    """A run goes on with another optimizer, which leaves nothing of the one before in its checkpoints."""
+    run(tmp_path / "one", config=dataclasses.replace(config, optimizer=first), stop_after=3)
+    other = run(tmp_path / "one", config=dataclasses.replace(config, optimizer=then), resume=True)
+    fresh = run(tmp_path / "other", config=dataclasses.replace(config, optimizer=then))
+    one, two = (load_file(result.checkpoint / "optimizer.safetensors") for result in (other, fresh))
+    assert one.keys() == two.keys()
+
+
+def test_a_layer_that_nothing_reads_does_not_stop_a_resume(
+    make_model, make_text_encoder, source, config, tmp_path: Path
+) -> None:
+    """Where captions are read before the encoder's last layer, that one gets no gradient, hence has no moments."""
+
+    def networks():
+        encoder = make_text_encoder()
+        return make_model(), TextEncoder(
+            encoder.model, encoder.tokenizer, dataclasses.replace(encoder.config, hidden_layer=-2)
+        )
+
+    whole = train(*networks(), source, config, tmp_path / "whole")
+    train(*networks(), source, config, tmp_path / "parts", stop_after=3)
+    _assert_equal(whole, train(*networks(), source, config, tmp_path / "parts", resume=True))
 
 
 def test_seed_changes_the_run(run, config, tmp_path: Path) -> None:

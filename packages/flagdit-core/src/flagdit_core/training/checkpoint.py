@@ -24,6 +24,8 @@ from flagdit_core.training.processes import ALONE, Processes, spread_like, whole
 
 _FORMAT = 1
 _WRITING, _REMOVING = ".writing-", ".removing-"
+_MOMENTS = {torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"}, torch.optim.Muon: {"momentum_buffer"}}
+"""What optimizers keep of a parameter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
 
 
 def load_checkpoint(folder: Path, state: TrainingState) -> int:
-    """Read a checkpoint into the state, in place.
+    """Read a checkpoint into the state, in place; moments of another optimizer are left out.
 
     Args:
         folder: The checkpoint's folder.
@@ -166,13 +168,15 @@ def load_checkpoint(folder: Path, state: TrainingState) -> int:
     for key, value in _read_tensors(folder / "optimizer.safetensors").items():
         name, _, kind = key.rpartition("/")
         moments.setdefault(name, {})[kind] = value
-    trained = {name for name in state.ema.average if name in moments}
-    if set(moments) - trained or (moments and trained != set(state.ema.average)):
-        raise CheckpointError(f"{folder} trained other parameters than this run: resume with the same networks")
+    if odd := moments.keys() - state.ema.average.keys():
+        raise CheckpointError(f"{folder} is of other networks: it trained {min(odd)}, this run does not")
     owner = {p: opt for opt in state.optimizers for group in opt.param_groups for p in group["params"]}
     for name, values in moments.items():
         parameter = parameters[name]
-        owner[parameter].state[parameter] = {
+        optimizer = owner[parameter]
+        if values.keys() != _MOMENTS[type(optimizer)]:
+            continue  # the other optimizer's, of which this one makes nothing: it begins anew
+        optimizer.state[parameter] = {
             # a step counter, which is never spread, is where fused AdamW keeps it: beside the parameter
             kind: spread_like(value, parameter) if value.shape == parameter.shape else value.to(parameter.device)
             for kind, value in values.items()
