@@ -15,10 +15,10 @@ CPU = torch.device("cpu")
 CONFIG = TrainingConfig(num_steps=1, batch_size=2, caption_dropout=0.0)
 
 
-def _loss(model, text_encoder, batch, config=CONFIG, null=None, seed=0):
+def _loss(model, text_encoder, batch, config=CONFIG, null=None, seed=0, part=slice(None)):
     null = text_encoder.tokenize([""]) if null is None else null
     generator = torch.Generator().manual_seed(seed)
-    return training_loss(model, text_encoder, batch, config, null=null, device=CPU, generator=generator)
+    return training_loss(model, text_encoder, batch, config, null=null, device=CPU, generator=generator, part=part)
 
 
 def test_unequal_batch_is_the_mean_of_its_items(make_model, make_text_encoder) -> None:
@@ -121,12 +121,16 @@ def test_labels_and_their_null() -> None:
 
 
 def test_what_is_missing_is_said(make_model, make_text_encoder) -> None:
-    """No captions, or too few of them, is an error of ours."""
+    """No captions, too few or too many of them, is an error of ours, also where a part is computed that has enough."""
     model, text_encoder = make_model(), make_text_encoder()
     with pytest.raises(ConfigError, match="needs captions"):
         _loss(model, text_encoder, Batch(latents=torch.randn(2, 4, 4, 4)))
     with pytest.raises(ShapeError, match="as many captions as latents, 2, got 1"):
         _loss(model, text_encoder, Batch(latents=torch.randn(2, 4, 4, 4), captions=["a"]))
+    with pytest.raises(ShapeError, match="as many captions as latents, 2, got 3"):
+        _loss(model, text_encoder, Batch(latents=torch.randn(2, 4, 4, 4), captions=["a"] * 3), part=slice(0, 2))
+    with pytest.raises(ShapeError, match="as many labels as latents, 2, got 3"):
+        _loss(model, None, Batch(latents=torch.randn(2, 4, 4, 4), labels=torch.arange(3)), null=5, part=slice(0, 2))
     with pytest.raises(ConfigError, match="needs labels"):
         _loss(model, None, Batch(latents=torch.randn(2, 4, 4, 4)), null=5)
 

@@ -48,6 +48,7 @@ def training_loss(
         ShapeError: Captions or labels are not as many as latents.
     """
     x0, count = _noise(batch.latents, generator), len(batch.latents)
+    _check_conditions(text_encoder, batch, count)
     t_B = sample_timesteps(config.timesteps, count, generator=generator)
     dropped_B = torch.rand(count, generator=generator, device=device) < config.caption_dropout
     batch, x0, t_B, dropped_B = batch.part(part), x0[part], t_B[part], dropped_B[part]
@@ -90,16 +91,12 @@ def _condition(
     text_encoder: TextEncoder | None, batch: Batch, dropped_B: Tensor, null: TokenBatch | int | None
 ) -> dict[str, Tensor]:
     """The keyword arguments that tell the network what to draw."""
-    if text_encoder is None:
-        if batch.labels is None:
-            raise ConfigError("training without a text encoder needs labels, but the batch has none")
-        _check_count("labels", len(batch.labels), len(dropped_B))
-        return {"labels": batch.labels.to(dropped_B.device).masked_fill(dropped_B, cast(int, null))}
-    if batch.captions is None:
-        raise ConfigError("training with a text encoder needs captions, but the batch has none")
-    tokens = batch.captions if isinstance(batch.captions, TokenBatch) else text_encoder.tokenize(batch.captions)
-    _check_count("captions", len(tokens.dropped), len(dropped_B))
     device = dropped_B.device
+    if text_encoder is None:
+        assert batch.labels is not None
+        return {"labels": batch.labels.to(device).masked_fill(dropped_B, cast(int, null))}
+    assert batch.captions is not None
+    tokens = batch.captions if isinstance(batch.captions, TokenBatch) else text_encoder.tokenize(batch.captions)
     tokens = drop_captions(tokens.to(device), cast(TokenBatch, null).to(device), dropped_B)
     features, mask = text_encoder.encode(tokens)
     return {"caption": features, "caption_mask": mask}
@@ -129,6 +126,15 @@ def _noise(latents: Latents, generator: Generator) -> Latents:
     return [torch.randn(latent.shape, generator=generator, device=generator.device) for latent in latents]
 
 
-def _check_count(what: str, count: int, expected: int) -> None:
+def _check_conditions(text_encoder: TextEncoder | None, batch: Batch, expected: int) -> None:
+    if text_encoder is None:
+        if batch.labels is None:
+            raise ConfigError("training without a text encoder needs labels, but the batch has none")
+        what, count = "labels", len(batch.labels)
+    else:
+        if batch.captions is None:
+            raise ConfigError("training with a text encoder needs captions, but the batch has none")
+        captions = batch.captions.dropped if isinstance(batch.captions, TokenBatch) else batch.captions
+        what, count = "captions", len(captions)
     if count != expected:
         raise ShapeError(f"expected as many {what} as latents, {expected}, got {count}")
