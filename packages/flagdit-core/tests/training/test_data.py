@@ -86,6 +86,16 @@ def test_manifest(tmp_path: Path) -> None:
     assert manifest.skipped == []
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_manifest_of_other_programs(tmp_path: Path, ending: str) -> None:
+    """Line separators stand inside captions as JSON allows; a byte order mark and Windows' line endings are nothing."""
+    captions = ["one\u2028two\u2029three", "four\x85five"]
+    (tmp_path / "a.png").write_bytes(b"x")
+    lines = [json.dumps({"file_name": "a.png", "text": text}, ensure_ascii=False) + ending for text in captions]
+    (tmp_path / "metadata.jsonl").write_bytes("".join(lines).encode("utf-8-sig"))
+    assert [entry.caption for entry in read_manifest(tmp_path).entries] == captions
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -46,7 +46,7 @@ def read_manifest(folder: Path | str, *, on_error: OnError = "raise") -> Manifes
     """The entries of ``folder/metadata.jsonl``.
 
     Each line is a JSON object with ``file_name`` (relative to the folder) and ``text``, the format of Hugging Face's
-    ImageFolder and AudioFolder data sets. Empty lines are ignored.
+    ImageFolder and AudioFolder data sets. Empty lines are ignored, and a byte order mark.
 
     Args:
         folder: The folder.
@@ -64,7 +64,7 @@ def read_manifest(folder: Path | str, *, on_error: OnError = "raise") -> Manifes
     folder = Path(folder)
     manifest = folder / "metadata.jsonl"
     try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
+        lines = manifest.read_text(encoding="utf-8-sig").split("\n")  # no other line break ends a line of JSON
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f'expected {manifest} with a line {{"file_name": ..., "text": ...}} for each file, cannot read it: {error}'
