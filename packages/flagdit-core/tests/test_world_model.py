@@ -15,6 +15,7 @@ from flagdit_core.recipes import (
     TextEncoderRecipe,
     WorldRecipe,
     encode_shards,
+    make_and_verify,
     stage_at,
     train_world_model,
     wanted_shards,
@@ -114,6 +115,17 @@ def test_batches(tmp_path):
     assert not torch.equal(world.batch(0, batch_size=4, seed=1).latents, world.batch(0, batch_size=4, seed=0).latents)
 
 
+def test_a_stage_has_its_own_examples(tmp_path):
+    """What a later stage has more of is not learnt from before, nor is anything there twice."""
+    stages = tuple(Stage(steps=1, parts=(Part(kind=ToyKind(length=4), examples=count),)) for count in (3, 503))
+    encode_shards(wanted_shards(stages, seed=0), encode_toys, tmp_path, tmp_path, workers=1)
+    world = EncodedWorld(stages, tmp_path, seed=0)
+    few, many = (world.batch(step, batch_size=4000, seed=0).latents[:, 0, 0, 0] for step in (0, 1))
+    assert sorted(few.unique().tolist()) == [0, 1, 2]
+    counts = many.unique(return_counts=True)[1]  # the last three examples are numbered 0 to 2 again
+    assert len(counts) == 500 and 1 < counts[:3].float().mean() / counts[3:].float().mean() < 3
+
+
 @pytest.fixture
 def recipe(tmp_path):
     """Two updates of a tiny network."""
@@ -152,6 +164,16 @@ def test_a_model_comes_out(recipe, toy_modality):
         run(recipe, toy_modality)
 
 
+def test_pass_rates_of_lost_steps_are_replaced(recipe, toy_modality):
+    """A run that was killed after samples later than its last checkpoint makes them again, and does not double them."""
+    run(replace(recipe, training=replace(recipe.training, sample_every=1)), toy_modality)
+    table = recipe.output_dir / "samples" / "verified.csv"
+    whole = table.read_text()
+    assert {line.split(",")[0] for line in whole.splitlines()} == {"step", "1", "2"}
+    make_and_verify(ToyPipeline.from_pretrained(recipe.output_dir / "model"), toy_modality, 2, table.parent, prompts=2)
+    assert table.read_text() == whole
+
+
 def test_equal_settings_equal_weights(recipe, toy_modality):
     """Two runs of one recipe end in the same weights, bit by bit."""
     folders = [run(replace(recipe, output_dir=recipe.output_dir / name), toy_modality) for name in ("a", "b")]
@@ -175,6 +197,9 @@ def test_contradictions(recipe, toy_modality):
     """Steps that do not add up, and a start that is not there."""
     with pytest.raises(ConfigError, match="sum of the stages' steps, 2, got 3"):
         replace(recipe, training=replace(recipe.training, num_steps=3))
+    for name in ("workers", "num_threads", "sampled_prompts"):
+        with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
+            replace(recipe, **{name: 0})
     with pytest.raises(CheckpointError, match="there is no model folder"):
         run(replace(recipe, start_from="./nowhere"), toy_modality)
 

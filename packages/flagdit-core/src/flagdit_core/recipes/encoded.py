@@ -144,10 +144,16 @@ def wanted_shards(stages: Sequence[Stage], *, seed: int) -> list[Shard]:
     """
     shards = dict[Shard, None]()
     for part in (part for stage in stages for part in stage.parts):
-        for index, start in enumerate(range(0, part.examples, SHARD_EXAMPLES)):
-            count = min(SHARD_EXAMPLES, part.examples - start)
-            shards[Shard(kind=part.kind, index=index, examples=count, seed=seed)] = None
+        for number in range(0, part.examples, SHARD_EXAMPLES):
+            shards[_shard_of(part, number, seed)] = None
     return list(shards)
+
+
+def _shard_of(part: Part, number: int, seed: int) -> Shard:
+    """The shard that holds an example of a part."""
+    index = number // SHARD_EXAMPLES
+    examples = min(SHARD_EXAMPLES, part.examples - index * SHARD_EXAMPLES)
+    return Shard(kind=part.kind, index=index, examples=examples, seed=seed)
 
 
 def encode_shards(
@@ -205,11 +211,8 @@ class EncodedWorld:
     """
 
     def __init__(self, stages: Sequence[Stage], folder: Path, *, seed: int) -> None:
-        self._stages, self._folder = list(stages), folder
-        self._shards: dict[str, list[Shard]] = {}
-        for shard in wanted_shards(stages, seed=seed):
-            self._shards.setdefault(shard.kind.name, []).append(shard)
-        self._loaded: dict[str, tuple[Tensor, list[list[str]]]] = {}
+        self._stages, self._folder, self._seed = list(stages), folder, seed
+        self._loaded: dict[Shard, tuple[Tensor, list[list[str]]]] = {}
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
         """The batch of a step, a pure function of the arguments.
@@ -228,19 +231,18 @@ class EncodedWorld:
         weights = np.array([part.share for part in parts])
         latents, captions = [], []
         for choice in generator.choice(len(parts), size=batch_size, p=weights / weights.sum()).tolist():
-            known_latents, known_captions = self._media(parts[choice].kind)
-            index = int(generator.integers(len(known_latents)))
-            latents.append(known_latents[index])
-            captions.append(known_captions[index][int(generator.integers(len(known_captions[index])))])
+            latent, wordings = self._example(parts[choice], int(generator.integers(parts[choice].examples)))
+            latents.append(latent)
+            captions.append(wordings[int(generator.integers(len(wordings)))])
         return Batch(latents=torch.stack(latents).float(), captions=captions)
 
-    def _media(self, kind: Kind) -> tuple[Tensor, list[list[str]]]:
-        """All latents of a kind and their captions, read when first used."""
-        if kind.name not in self._loaded:
-            shards = [_read_shard(shard.path(self._folder)) for shard in self._shards[kind.name]]
-            captions = [words for _, shard_captions in shards for words in shard_captions]
-            self._loaded[kind.name] = torch.cat([latents for latents, _ in shards]), captions
-        return self._loaded[kind.name]
+    def _example(self, part: Part, number: int) -> tuple[Tensor, list[str]]:
+        """A latent and the wordings of its caption; its shard is read when first used."""
+        shard = _shard_of(part, number, self._seed)
+        if shard not in self._loaded:
+            self._loaded[shard] = _read_shard(shard.path(self._folder))
+        latents, captions = self._loaded[shard]
+        return latents[number % SHARD_EXAMPLES], captions[number % SHARD_EXAMPLES]
 
 
 def _read_shard(path: Path) -> tuple[Tensor, list[list[str]]]:

@@ -11,12 +11,15 @@ import torch
 from flagdit_core.evaluation import evaluate
 from flagdit_core.modalities import Modality, load_object
 from flagdit_core.model.flag_dit import FlagDiT
+from flagdit_core.output import atomic_file
 from flagdit_core.pipeline import Components, Pipeline, SamplingSettings, weights_digest
 from flagdit_core.pipeline.request import GenerationRequest
 from flagdit_core.recipes.encoded import Encode, EncodedWorld, Stage, encode_shards, stage_at, wanted_shards
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.training import TrainingResult
 from flagdit_core.training.processes import ALONE, Processes
+
+_COLUMNS = ("step", "category", "check", "passed", "of")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,8 @@ def save_models(result: TrainingResult, media: Mapping[Path, Medium]) -> None:
 def make_and_verify(pipeline: Pipeline, modality: Modality, step: int, folder: Path, *, prompts: int) -> None:
     """Make held-out prompts, show them in one picture, and append the verifier's pass rates to ``verified.csv``.
 
+    Rows of this step and later ones, from a run that was killed and goes on from a step before, are replaced.
+
     Args:
         pipeline: What makes them.
         modality: Of the pipeline; it has a world.
@@ -123,14 +128,18 @@ def make_and_verify(pipeline: Pipeline, modality: Modality, step: int, folder: P
     evaluation = evaluate(make, world, count=prompts, seed=0, on_batch=artifacts.extend)
     if modality.contact_sheet is not None:
         load_object(modality.contact_sheet)(artifacts, folder / f"step-{step:06d}.png")
-    rows = []
+    path = folder / "verified.csv"
+    rows = [row for row in _rows(path) if int(row[0]) < step]
     for category, checks in evaluation.by_category_and_check.items():
         rates: Mapping[str, Any] = {"all": evaluation.by_category[category], **checks}
-        rows += [(step, category, kind, rate.passed, rate.total) for kind, rate in rates.items()]
-    path = folder / "verified.csv"
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(("step", "category", "check", "passed", "of"))
-        writer.writerows(rows)
+        rows += [[str(step), category, kind, str(rate.passed), str(rate.total)] for kind, rate in rates.items()]
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([_COLUMNS, *rows])
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """What is in a table below its head, if it is there."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[1:]

@@ -56,6 +56,9 @@ class NetworkRecipe:
         workers: Processes that encode.
         num_threads: CPU threads of the training.
         sampled_prompts: Held-out prompts made and verified at every sample.
+
+    Raises:
+        ConfigError: A number is below 1.
     """
 
     output_dir: Path
@@ -67,6 +70,11 @@ class NetworkRecipe:
     workers: int = 2
     num_threads: int = 1
     sampled_prompts: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "num_threads", "sampled_prompts"):
+            if (value := getattr(self, name)) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
 
 
 Recipe = TypeVar("Recipe", bound=NetworkRecipe)

@@ -54,6 +54,7 @@ class WorldRecipe(NetworkRecipe):
     sampling: SamplingSettings
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         steps = sum(stage.steps for stage in self.stages)
         if steps != self.training.num_steps:
             raise ConfigError(
