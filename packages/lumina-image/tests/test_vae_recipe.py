@@ -1,6 +1,7 @@
 """The VAE's recipe: repeatable, resumable, and what it writes."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,8 @@ def test_run_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
     vae(_recipe(tmp_path))
     with pytest.raises(ConfigError, match="belongs to another recipe"):
         vae(_recipe(tmp_path, kl_weight=1.0))
+    with pytest.raises(ConfigError, match="belongs to another recipe"):
+        vae(replace(_recipe(tmp_path), whole_every=2))
 
 
 def test_output_is_a_codec_with_unit_latents(tmp_path: Path) -> None:
@@ -108,7 +111,7 @@ def test_muon_directions_are_orthogonal(shape: tuple[int, int]) -> None:
 
 def test_start_from_another(tmp_path: Path) -> None:
     """A run that begins with another VAE and hardly moves gives that VAE."""
-    vae(_recipe(tmp_path / "first"))
+    vae(_recipe(tmp_path / "first", warmup_steps=0))
     still = {"start_from": tmp_path / "first" / "vae", "learning_rate": 1e-12, "muon_learning_rate": 1e-12}
     made = vae(_recipe(tmp_path / "second", **still))
     first = PictureCodec.from_pretrained(tmp_path / "first" / "vae")
@@ -121,6 +124,7 @@ def test_start_from_another(tmp_path: Path) -> None:
     [
         (PictureVAERecipe, {"channels": (16, 32, 64)}, "four channels"),
         (PictureVAERecipe, {"steps": 0}, "1 or more"),
+        (PictureVAERecipe, {"num_threads": 0}, "1 or more"),
         (PictureVAERecipe, {"size": 60}, "multiple of 8"),
         (PictureVAERecipe, {"batch_size": 0}, "1 or more"),
         (VAERecipe, {"crop_size": 60}, "multiple of 8"),

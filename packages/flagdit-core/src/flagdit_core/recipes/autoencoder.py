@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -54,9 +55,9 @@ class AutoencoderRecipe:
     checkpoint_every: int
 
     def __post_init__(self) -> None:
-        counts = (self.steps, self.log_every, self.checkpoint_every)
+        counts = (self.steps, self.log_every, self.checkpoint_every, self.num_threads)
         if min(counts) < 1:
-            raise ConfigError(f"expected steps and intervals of 1 or more, got {counts}")
+            raise ConfigError(f"expected steps, intervals and num_threads of 1 or more, got {counts}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,12 @@ class Autoencoder(Generic[Network]):
 
 
 def train_autoencoder(
-    config: AutoencoderRecipe, parts: Autoencoder[Network], *, phases: Sequence[int], free: Sequence[str] = ()
+    config: AutoencoderRecipe,
+    parts: Autoencoder[Network],
+    *,
+    phases: Sequence[int],
+    free: Sequence[str] = (),
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Network:
     """Train a network, or go on from ``run_dir``'s checkpoint.
 
@@ -88,6 +94,7 @@ def train_autoencoder(
         parts: What is trained.
         phases: Steps of each part of the training. Each begins with the averaged weights and a new warm-up.
         free: Names of settings that do not decide the weights, beside the common ones that do not.
+        more: Settings that decide the weights, beside those of the recipe.
 
     Returns:
         The averaged network.
@@ -100,7 +107,7 @@ def train_autoencoder(
     model, ema = parts.build(), parts.build().requires_grad_(False)
     state = AutoencoderState(model=model, ema=ema, optimizers=parts.optimizers(model))
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in state.optimizers]
-    settings = _settings(config, free)
+    settings = _settings(config, free, more)
     start, seconds = load_checkpoint(config.run_dir, state, settings=settings)
     log = MetricsLog(config.run_dir, ("step", "seconds", "learning_rate", *parts.columns), start=start)
     began, last = time.perf_counter() - seconds, sum(phases)
@@ -137,10 +144,10 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
 
-def _settings(config: AutoencoderRecipe, free: Sequence[str]) -> str:
+def _settings(config: AutoencoderRecipe, free: Sequence[str], more: Mapping[str, Any]) -> str:
     """What decides the weights, for comparison."""
     watched = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", *free)
-    return repr({name: value for name, value in asdict(config).items() if name not in watched})
+    return repr({name: value for name, value in asdict(config).items() if name not in watched} | dict(more))
 
 
 def _place(step: int, phases: Sequence[int]) -> tuple[int, int]:
@@ -155,7 +162,7 @@ def _place(step: int, phases: Sequence[int]) -> tuple[int, int]:
 def _learning_rate_fraction(config: AutoencoderRecipe, step: int, steps: int) -> float:
     """Of the peak: linear warm-up, then a cosine down to the final fraction."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-    warmup = min(1.0, (step + 1) / config.warmup_steps)
+    warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
     return warmup * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
 
 

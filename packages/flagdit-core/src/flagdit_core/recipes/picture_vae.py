@@ -6,11 +6,12 @@ shift and one scale, kept in the VAE's own configuration: latent = (z - shift_fa
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import einops
 import numpy as np
@@ -101,7 +102,11 @@ class PictureVAERecipe(AutoencoderRecipe):
 
 
 def train_picture_vae(
-    config: PictureVAERecipe, draw: Draw, *, batch: Callable[[np.random.Generator, int], Tensor] | None = None
+    config: PictureVAERecipe,
+    draw: Draw,
+    *,
+    batch: Callable[[np.random.Generator, int], Tensor] | None = None,
+    batch_settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> PictureCodec:
     """Train a VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir`` as a diffusers folder.
 
@@ -109,6 +114,7 @@ def train_picture_vae(
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
         draw: Pictures to learn from, to judge by and to take statistics of.
         batch: What a step learns from instead: (generator, step) -> (B, 3, H, W), sides multiples of 8.
+        batch_settings: What decides that.
 
     Returns:
         The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
@@ -135,7 +141,7 @@ def train_picture_vae(
         validate=validate,
         columns=COLUMNS,
     )
-    vae = train_autoencoder(config, network, phases=(config.steps,), free=("validation_pictures",))
+    vae = train_autoencoder(config, network, phases=(config.steps,), free=("validation_pictures",), more=batch_settings)
     scale, shift = _statistics(vae, draw(random_stream(config, -2), config.validation_pictures, config.size))
     PictureCodec(copy.deepcopy(vae).bfloat16(), scale, shift).save_pretrained(config.output_dir)
     return PictureCodec(vae, scale, shift)

@@ -56,10 +56,11 @@ def vae(config: VAERecipe) -> PictureCodec:
         The codec over the averaged weights in float32. ``training.output_dir`` holds the same in bfloat16.
 
     Raises:
-        ConfigError: If settings contradict one another.
+        ConfigError: ``training.run_dir`` holds a run of another recipe.
 
     Example:
         >>> vae(VAERecipe(training=PictureVAERecipe(steps=2, batch_size=2, validation_pictures=2))).latent_channels
         8
     """
-    return train_picture_vae(config.training, whole_pictures, batch=config.batch)
+    data = {name: getattr(config, name) for name in ("crop_size", "picture_sizes", "whole_every")}
+    return train_picture_vae(config.training, whole_pictures, batch=config.batch, batch_settings=data)
