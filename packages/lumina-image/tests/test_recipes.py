@@ -80,7 +80,7 @@ def test_damaged_pictures_are_named(tmp_path: Path) -> None:
             read_picture(tmp_path / name, multiple=16, max_pixels=256)
 
 
-def test_folder_recipe(tmp_path: Path) -> None:
+def test_folder_recipe(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A folder of three shapes, one file damaged and skipped, trains into a model folder that draws otherwise."""
     data = tmp_path / "data"
     data.mkdir()
@@ -88,13 +88,16 @@ def test_folder_recipe(tmp_path: Path) -> None:
     for name, size in sizes.items():
         _picture(data / name, *size)
     (data / "d.png").write_text("no picture")
-    lines = [json.dumps({"file_name": name, "text": f"picture {name}"}) for name in (*sizes, "d.png")]
+    texts = {"a.png": "a red circle", "b.png": "two stars", "c.png": "a red circle " * 100, "d.png": "nothing"}
+    lines = [json.dumps({"file_name": name, "text": text}) for name, text in texts.items()]
     (data / "metadata.jsonl").write_text("\n".join(lines))
     config = FolderRecipe(data=data, output_dir=tmp_path / "run", on_error="skip")
     config = replace(
         config, training=replace(config.training, num_steps=2, batch_size=4, learning_rate=1e-2, warmup_steps=0)
     )
     model = folder(config)
+    (cut,) = [record.getMessage() for record in caplog.records if "caption" in record.getMessage()]
+    assert cut.startswith(f"{data / 'c.png'}: the last ") and cut.endswith(" are not read, past 96")
     drawn = [
         ImagePipeline.from_pretrained(name)("a red circle", height=32, width=32, seed=1, num_inference_steps=2).latents
         for name in ("nano", model)

@@ -1,7 +1,8 @@
 """Training of a whole pipeline on a folder of files with captions, whatever their medium."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from flagdit_core.errors import ConfigError
 from flagdit_core.flow.timesteps import TimestepDistribution
 from flagdit_core.output import check_new_folder
 from flagdit_core.pipeline import Components, Pipeline
-from flagdit_core.training import ExampleSource, FolderDataset, TrainingConfig, read_manifest, train
+from flagdit_core.text_encoder import TextEncoder
+from flagdit_core.training import Entry, ExampleSource, FolderDataset, TrainingConfig, read_manifest, train
 from flagdit_core.training.manifest import OnError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,7 @@ def train_on_folder(config: FolderTraining, pipeline_class: type[Pipeline], *, r
     parts = pipeline_class.from_pretrained(config.model, device=pick_device(config.device)).components
     parts.text_encoder.requires_grad_(config.train_text_encoder)
     entries = [replace(entry, caption=config.caption(entry.caption, parts)) for entry in manifest.entries]
+    _say_what_is_cut(entries, parts.text_encoder)
     spelled = replace(manifest, entries=entries)
     source = ExampleSource(FolderDataset(spelled, config.loader(parts), on_error=config.on_error, cache=True))
     result = train(parts.model, parts.text_encoder, source, config.training, config.output_dir, resume=resume)
@@ -116,6 +121,15 @@ def train_on_folder(config: FolderTraining, pipeline_class: type[Pipeline], *, r
         )
         pipeline_class(trained).save_pretrained(config.output_dir / "model")
     return config.output_dir / "model"
+
+
+def _say_what_is_cut(entries: Sequence[Entry], text_encoder: TextEncoder) -> None:
+    """Name the files whose captions have more tokens than are read."""
+    for entry in entries:
+        (dropped,) = text_encoder.tokenize([entry.caption]).dropped
+        if dropped:
+            most = text_encoder.config.max_tokens
+            logger.warning("%s: the last %d tokens of its caption are not read, past %d", entry.path, dropped, most)
 
 
 def pixel_multiple(components: Components, max_pixels: int) -> int:
