@@ -38,6 +38,8 @@ def test_cameras_must_stand_where_the_model_takes_them_to_be(tmp_path: Path) -> 
         save_views(show(scene, cameras, 32), tmp_path / name, {})
         with pytest.raises(DataError, match=rf"{name}.*expected view [01] from azimuth (0|90) .*orbit\(4\)"):
             read_pixels(tmp_path / name / "transforms.json", **READ)
+    with pytest.raises(DataError, match=r"transforms_train\.json: expected the transforms\.json"):
+        read_pixels(tmp_path / "level" / "transforms_train.json", **READ)
     (tmp_path / "level" / "002.png").write_bytes(b"no picture")
     with pytest.raises(CodecError, match=r"002\.png"):
         read_pixels(tmp_path / "level" / "transforms.json", **READ)

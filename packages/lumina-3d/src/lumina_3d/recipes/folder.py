@@ -17,7 +17,7 @@ from flagdit_core.pixels import to_pixels
 from flagdit_core.recipes.folder import FolderTraining, pixel_multiple, train_on_folder
 from lumina_3d.cameras import ELEVATIONS, Camera, orbit
 from lumina_3d.pipeline import ObjectPipeline
-from lumina_3d.transforms import load_views
+from lumina_3d.transforms import TRANSFORMS, load_views
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +85,10 @@ def read_pixels(path: Path, *, multiple: int, max_pixels: int, elevations: Seque
 
     Raises:
         CodecError: A file is missing or damaged.
-        DataError: A camera stands elsewhere.
+        DataError: The file has another name, or a camera stands elsewhere.
     """
+    if path.name != TRANSFORMS:
+        raise DataError(f"{path}: expected the {TRANSFORMS} of a folder of views")
     views = load_views(path.parent)
     expected = orbit(len(views.cameras), elevations=elevations)
     for number, (camera, place) in enumerate(zip(views.cameras, expected, strict=True)):
