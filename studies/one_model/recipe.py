@@ -23,6 +23,7 @@ from flagdit_core.recipes import (
 )
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.training import train
+from flagdit_core.training.processes import joined
 from studies.one_model.media import MEDIA, caption, folded_codec
 from studies.one_model.mixture import Mixture, Ration
 
@@ -84,16 +85,7 @@ def one_model(config: OneModelRecipe = ONE_MODEL, *, resume: bool = False) -> Pa
     folder, device = config.output_dir / "model", pick_device(config.device)
     check_new_folder(folder)
     torch.set_num_threads(config.num_threads)
-    media = dict(config.media)
-    if (sound := media.get("sound")) is not None:
-        media["sound"] = replace(sound, codec=folded_codec(sound.codec, config.output_dir / "sound_codec"))
-    sources = {
-        name: medium.encoded(config.output_dir / "encoded" / name, seed=config.training.seed, workers=config.workers)
-        for name, medium in media.items()
-    }
-    model, text_encoder = first_networks(config, caption)
-    model.to(device)
-    text_encoder.to(device)
+    media, encoded = dict(config.media), config.output_dir / "encoded"
 
     def sample(step: int, model: FlagDiT, text_encoder: TextEncoder | None, folder: Path) -> None:
         assert text_encoder is not None
@@ -102,8 +94,25 @@ def one_model(config: OneModelRecipe = ONE_MODEL, *, resume: bool = False) -> Pa
             made = medium.pipeline(step, model, text_encoder, dtype=torch.float32)
             make_and_verify(made, medium.modality, step, folder / name, prompts=config.sampled_prompts)
 
-    source = Mixture(sources, config.rations)
-    result = train(model, text_encoder, source, config.training, config.output_dir, resume=resume, sample=sample)
+    with joined(device) as processes:
+        if (sound := media.get("sound")) is not None:
+            folded = config.output_dir / "sound_codec"
+            if processes.is_first:
+                folded_codec(sound.codec, folded)
+            processes.wait()
+            media["sound"] = replace(sound, codec=folded)
+        how = {"seed": config.training.seed, "workers": config.workers, "processes": processes}
+        sources = {name: medium.encoded(encoded / name, **how) for name, medium in media.items()}
+        model, text_encoder = first_networks(config, caption)
+        result = train(
+            model.to(device),
+            text_encoder.to(device),
+            Mixture(sources, config.rations),
+            config.training,
+            config.output_dir,
+            resume=resume,
+            sample=sample,
+        )
     if not result.finished:
         return result.checkpoint
     save_models(result, {folder / medium.modality.name: medium for medium in media.values()})

@@ -1,18 +1,22 @@
 """One network on four modalities: whose turn it is, and the recipe in two updates of each."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from flagdit_core.pipeline import weights_digest
-from flagdit_core.recipes import Part, Stage, TextEncoderRecipe
+from flagdit_core.recipes import Medium, Part, Stage, TextEncoderRecipe
 from flagdit_core.training import Batch
+from flagdit_core.training.processes import ALONE, Processes
 from lumina_3d import ObjectPipeline
 from lumina_audio import AudioPipeline
 from lumina_image import ImagePipeline
 from lumina_video import VideoPipeline
+from studies.one_model import recipe
 from studies.one_model.media import MEDIA, SOUND_ROWS
 from studies.one_model.mixture import Mixture, Ration, seen, turn
 from studies.one_model.recipe import ONE_MODEL, RATIONS, TINY, OneModelRecipe, tiny
@@ -91,6 +95,22 @@ def _in_four_updates(folder: Path) -> OneModelRecipe:
         sampled_prompts=1,
         device="cpu",
     )
+
+
+def test_processes_share_the_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two processes encodes its share only, and leaves the codec that is folded to the first."""
+    second, shared = Processes(rank=1, size=2), list[Processes]()
+
+    def encoded(self: Medium, folder: Path, *, processes: Processes = ALONE, **options: int) -> None:
+        shared.append(processes)
+
+    monkeypatch.setattr(recipe, "joined", lambda device: nullcontext(second))
+    monkeypatch.setattr(recipe, "first_networks", Mock(side_effect=InterruptedError))
+    monkeypatch.setattr(Medium, "encoded", encoded)
+    with pytest.raises(InterruptedError):
+        tiny(_in_four_updates(tmp_path))
+    assert shared == [second] * 4
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
