@@ -64,6 +64,7 @@ def stripes(config: StripesRecipe, *, resume: bool = False) -> Path:
     result = train(parts.model, parts.text_encoder, source, config.training, config.output_dir, resume=resume)
     if not result.finished:
         return result.checkpoint
-    with result.ema.applied():
-        pipeline.save_pretrained(config.output_dir / "model")
+    if result.is_first:  # of the processes that torchrun started
+        with result.ema.applied():
+            pipeline.save_pretrained(config.output_dir / "model")
     return config.output_dir / "model"
