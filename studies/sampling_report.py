@@ -110,9 +110,9 @@ def chosen(rows: Sequence[Row]) -> tuple[Row, Row]:
 def _solvers(study: Study) -> str:
     """Cells by what they cost, and what follows."""
     rows: list[Row] = study["cells"]
-    own = next((row for row in rows if row["sampling"] == study["own_sampling"]), rows[0])
-    best, default = chosen(rows)
-    marks = {"best": best, "cheapest near the best": default, "as shipped": own}
+    shipped = next((row for row in rows if row["sampling"] == study["own_sampling"]), None)
+    own, (best, default) = shipped or rows[0], chosen(rows)
+    marks = {"best": best, "cheapest near the best": default, "as shipped": shipped}
     lines = [
         (
             _marked(_way(row), [mark for mark, marked in marks.items() if marked is row]),
@@ -149,9 +149,9 @@ def _extrapolation(study: Study) -> str:
     for row in rows:
         plain = next((other for other in rows if _where(other) == _where(row) and _switches(other) == "none"), row)
         same = {**trained, "passed": trained["passed"][: len(row["passed"])]}
-        share = _rate(row).value / _rate(same).value
+        share = f"{100 * _rate(row).value / _rate(same).value:.0f} %" if "1" in same["passed"] else ""
         against = "" if plain is row else _difference(plain, row)
-        lines.append((_place(row), _switches(row), len(row["passed"]), _percent(row), f"{100 * share:.0f} %", against))
+        lines.append((_place(row), _switches(row), len(row["passed"]), _percent(row), share, against))
     made = f"made by {_way(trained)}"
     header = (made, "switches", "captions", "passed, %", "share of the trained one", "difference to no switch")
     return table(header, lines)

@@ -52,6 +52,17 @@ def test_a_table_of_solvers(tmp_path: Path) -> None:
     assert "difference to euler 24, guidance 4 |" in text
 
 
+def test_what_is_not_there_is_not_said(tmp_path: Path) -> None:
+    """No cell is as shipped where that one was not sampled, and nothing is a share of nothing."""
+    solvers = study("solvers", cell("1110000000", 24, num_inference_steps=12))
+    (tmp_path / "sampling-image-nano-solvers.json").write_text(json.dumps(solvers))
+    sizes = study("sizes", cell("00", 24), cell("01", 24, size=[8, 8]))
+    (tmp_path / "sampling-image-nano-sizes.json").write_text(json.dumps(sizes))
+    text = render(tmp_path)
+    assert "| euler 12, guidance 4 (best, cheapest near the best) | 24 |" in text
+    assert "| 8x8 | `rope_scaling_factor=auto` | 2 | 50.0 (9 - 91) |  |  |" in text
+
+
 def test_a_cell_that_was_only_tried_is_compared_but_not_chosen(tmp_path: Path) -> None:
     """It is shown with the captions that it has, and compared on these; what is chosen has been judged on all."""
     rows = (cell("1110000000", 48), cell("1111", 12, num_inference_steps=6))
