@@ -36,6 +36,12 @@ def test_every_epoch_has_everything_once_in_a_new_order() -> None:
     assert seen[:10] != seen[10:]
 
 
+def test_nothing_to_learn_from() -> None:
+    """A source of no examples is an error when it is made."""
+    with pytest.raises(DataError, match="at least one example"):
+        _source(0)
+
+
 def test_equal_latents_are_stacked_and_unequal_ones_listed() -> None:
     """A batch of one shape is a tensor, one of several a list, and nothing is cropped."""
     assert _source(3).batch(0, batch_size=2, seed=0).latents.shape == (2, 1, 2, 2)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flagdit_core.errors import DataError
 from flagdit_core.layout import Latents
 from flagdit_core.text_encoder import TokenBatch
 
@@ -80,9 +81,14 @@ class ExampleSource:
 
     Args:
         examples: What to learn from.
+
+    Raises:
+        DataError: There are none.
     """
 
     def __init__(self, examples: Examples) -> None:
+        if not len(examples):
+            raise DataError("expected at least one example to learn from, got none")
         self._examples = examples
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
 
