@@ -103,8 +103,8 @@ def test_the_mean_of_one_value() -> None:
     assert Mean.of([2.0]).interval == (2.0, 2.0)
 
 
-def test_numbers_must_be_positive() -> None:
-    """No captions and empty batches are refused."""
-    for numbers in ({"count": 0}, {"count": 1, "batch_size": 0}):
-        with pytest.raises(ConfigError, match="at least 1"):
-            evaluate(lambda prompts, seeds: [], NumberWorld(), seed=0, **numbers)
+def test_numbers_that_are_too_small() -> None:
+    """No captions, empty batches and seeds below zero are refused."""
+    for numbers in ({"count": 0}, {"count": 1, "batch_size": 0}, {"count": 1, "seed": -1}):
+        with pytest.raises(ConfigError, match=r"must be at least [01], got"):
+            evaluate(lambda prompts, seeds: [], NumberWorld(), **({"seed": 0} | numbers))

@@ -90,7 +90,7 @@ def evaluate(
         generate: Makes one artifact for each prompt.
         world: Gives the prompts and judges the artifacts.
         count: Number of prompts, at least 1.
-        seed: Picks the prompts, and the noise.
+        seed: Picks the prompts, and the noise; at least 0.
         batch_size: Prompts generated at once, at least 1.
         on_batch: Called with each batch's artifacts.
 
@@ -98,11 +98,11 @@ def evaluate(
         The evaluation.
 
     Raises:
-        ConfigError: A number is not positive.
+        ConfigError: A number is too small.
     """
-    for name, value in (("count", count), ("batch_size", batch_size)):
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
+    for name, value, least in (("count", count, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ConfigError(f"{name} must be at least {least}, got {value}")
     prompts = world.prompts(count, seed=seed)
     samples: list[Sample] = []
     for start in range(0, count, batch_size):
