@@ -6,6 +6,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from flagdit_core.errors import CodecError
+
 Pictures = npt.NDArray[np.uint8]
 
 
@@ -34,7 +36,12 @@ def to_pictures(pixels: Tensor) -> Pictures:
 
     Returns:
         RGB (..., H, W, 3), 0-255, uint8.
+
+    Raises:
+        CodecError: Some values are not finite: the codec's numbers do not fit into its dtype.
     """
+    if not bool(pixels.isfinite().all()):
+        raise CodecError("the codec's pixels are not all finite numbers; use bfloat16 or float32 weights")
     levels = (255 * ((pixels.float() + 1) / 2).clamp(0, 1)).round().byte()
     pictures: Pictures = rearrange(levels, "... c h w -> ... h w c").cpu().numpy()
     return pictures
