@@ -28,6 +28,16 @@ def test_pictures_taken_sideways_are_turned(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(read_picture(tmp_path / "a.png")), [[(255, 0, 0)], [(0, 0, 255)]])
 
 
+def test_greys_of_sixteen_bits(tmp_path: Path) -> None:
+    """They are scaled to eight, not cut off at white; what has no such range is refused."""
+    levels = np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    assert np.asarray(read_picture(tmp_path / "a.png"))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    Image.fromarray(levels.astype(np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(DataError, match=r"a\.tiff cannot be read as a picture: expected 8 or 16 bits"):
+        read_picture(tmp_path / "a.tiff")
+
+
 def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
     """A missing file, a text and half a picture raise one line with their name."""
     (tmp_path / "text.png").write_text("no picture")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
@@ -17,7 +18,8 @@ def read_picture(path: Path | str) -> Image.Image:
     """A picture from a file.
 
     Args:
-        path: Any file that Pillow opens; transparency becomes white, and one taken sideways is turned upright.
+        path: Any file that Pillow opens, of up to 16 bits a channel; transparency becomes white, and one taken sideways
+            is turned upright.
 
     Returns:
         The picture, RGB.
@@ -27,12 +29,21 @@ def read_picture(path: Path | str) -> Image.Image:
     """
     try:
         with Image.open(path) as file:
-            rgba = ImageOps.exif_transpose(file).convert("RGBA")
+            rgba = _of_bytes(ImageOps.exif_transpose(file)).convert("RGBA")
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _of_bytes(picture: Image.Image) -> Image.Image:
+    """A picture of 8 bits a channel; Pillow would cut off what is brighter."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise ValueError("expected 8 or 16 bits a channel, got 32")
+    return picture
 
 
 def fitted(picture: Image.Image, *, multiple: int, max_pixels: int) -> Image.Image:
