@@ -1,6 +1,7 @@
 """``lumina info`` says what is installed, what a model is and what a file was made with."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def test_model(
     count = sum(parameter.numel() for parameter in components.model.parameters())
     assert f"transformer: FlagDiT, {count:,} parameters" in output
     assert "no model card" in output
+
+
+def test_a_folder_with_a_colon_is_no_recipe(
+    toy_modality: Modality, saved_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path such as those that begin with a drive is a model's folder, not module:function."""
+    shutil.copytree(saved_model, tmp_path / "run:3")
+    assert main(["info", str(tmp_path / "run:3")]) == 0
+    assert "run:3: ToyPipeline (toy)" in capsys.readouterr().out
 
 
 def test_file(toy_modality: Modality, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,8 @@ def find_model(name: str, modality_name: str | None = None) -> tuple[Modality, P
     if matches:
         modality, path = shipped[matches[0]]
         return modality, resolve_model(name, {name: path})
-    folder = _recipe_folder(name) if ":" in name or name in shipped_recipes() else resolve_model(name, {})
+    is_recipe = name in shipped_recipes() or (":" in name and not Path(name).is_dir())  # so has a folder on C:
+    folder = _recipe_folder(name) if is_recipe else resolve_model(name, {})
     class_name = read_model_index(folder).get("_class_name")
     for entry in candidates:
         if entry.pipeline.rpartition(":")[2] == class_name:
