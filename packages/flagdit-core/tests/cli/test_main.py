@@ -1,5 +1,6 @@
 """What the command line does with words it does not understand, with errors, and with --debug."""
 
+import io
 import subprocess
 import sys
 
@@ -78,6 +79,18 @@ def test_an_interrupt_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr("flagdit_core.cli.info.run_info", interrupted)
     assert main(["info"]) == 130
     assert capsys.readouterr() == ("", "error: interrupted\n")
+
+
+def test_letters_that_the_terminal_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its encoding cannot say is shown as an escape, and the command goes on."""
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr("sys.argv", ["lumina", "info"])
+    monkeypatch.setattr("flagdit_core.cli.end_without_collection", lambda: None)
+    monkeypatch.setattr("flagdit_core.cli.info.run_info", lambda target: screen.write("grüner ☃ caf\udce9.png\n"))
+    assert main() == 0
+    screen.seek(0)
+    assert screen.read() == "gr\\xfcner \\u2603 caf\\udce9.png\n"
 
 
 def test_an_error_of_several_lines_becomes_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The ``lumina`` command line."""
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         end_without_collection()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr: no letter of a name or a prompt ends the program
+            sys.stdout.reconfigure(errors="backslashreplace")
         return _run(sys.argv[1:])
     with objects_given_back():
         return _run(arguments)
