@@ -23,13 +23,15 @@ def test_extra_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_extra_files_that_cannot_be(tmp_path: Path) -> None:
-    """Another ending, a folder that is missing or taken, and several artifacts for a file of one are refused."""
+    """Another ending, the artifact's own path, a folder that is missing or taken, and several for one are refused."""
     with pytest.raises(ConfigError, match=r"--sheet must end in \.png, \.gif, got .*a\.mp4"):
         _request(tmp_path / "a.mp4").extra_file("sheet", (".png", ".gif"))
     with pytest.raises(OutputError, match="no folder"):
         _request(tmp_path / "no" / "a.png").extra_file("sheet", (".png",))
     with pytest.raises(OutputError, match="already there"):
         _request(tmp_path).extra_folder("sheet")
+    with pytest.raises(ConfigError, match=r"--sheet needs a name of its own: .*a\.png is the file to make"):
+        _request(tmp_path / "a.png", paths=[tmp_path / "a.png"]).extra_file("sheet", (".png",))
     several = _request(tmp_path / "a.png", count=2)
     assert several.extra_file("sheet", (".png",)) == tmp_path / "a.png"
     with pytest.raises(ConfigError, match="--sheet is of one of them; leave --count out"):

@@ -58,13 +58,15 @@ class GenerationRequest:
             The path; None where the option is not given.
 
         Raises:
-            ConfigError: The path ends in something else, or there are several artifacts to show.
+            ConfigError: The path ends in something else or is that of an artifact, or there are several to show.
             OutputError: No file can be written there.
         """
         path = self._extra(option, of_one=of_one)
         if path is not None:
             if path.suffix.lower() not in endings:
                 raise ConfigError(f"--{option} must end in {', '.join(endings)}, got {path}")
+            if path.absolute() in [other.absolute() for other in self.paths]:
+                raise ConfigError(f"--{option} needs a name of its own: {path} is the file to make")
             check_output(path)
         return path
 
