@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from flagdit_core.errors import CodecError, ConfigError, OutputError, ShapeError
 from lumina_image.artifacts import check_image_file, read_metadata, save_image
@@ -81,10 +82,17 @@ def test_files_without_settings_are_named(image: Image.Image, tmp_path: Path) ->
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9286] = b"\xff\xfe made elsewhere"
     image.save(tmp_path / "foreign.jpg", exif=exif)
+    exif.get_ifd(0x8769)[0x9286] = "a text where the standard has bytes"
+    image.save(tmp_path / "text.jpg", exif=exif)
     (tmp_path / "text.png").write_text("no picture")
+    endless = PngInfo()
+    endless.add_text("Comment", " " * 2**21, zip=True)
+    image.save(tmp_path / "endless.png", pnginfo=endless)
     for name, says in (
         ("none.png", "there is no file"),
         ("text.png", "cannot be read"),
+        ("endless.png", "cannot be read"),
+        ("text.jpg", "carries no settings"),
         ("foreign.png", "carries no settings"),
         ("foreign.jpg", "carries no settings"),
     ):

@@ -117,6 +117,6 @@ def read_png_metadata(path: Path | str) -> dict[str, Any]:
             text = image.info.get(METADATA_KEY)
     except FileNotFoundError as error:
         raise CodecError(f"there is no file {path}") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise CodecError(f"{path} cannot be read as a picture: {error}") from error
     return decode_metadata(text, path)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from flagdit_core.errors import CodecError, OutputError, ShapeError
@@ -80,13 +80,13 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     try:
         with Image.open(path) as image:
             comment = image.getexif().get_ifd(_EXIF_IFD).get(_EXIF_COMMENT, b"")
-            text = image.info.get(METADATA_KEY) or comment.removeprefix(_COMMENT_IS_ASCII).decode("ascii")
+            text = image.info.get(METADATA_KEY)
     except FileNotFoundError as error:
         raise CodecError(f"there is no file {path}") from error
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise CodecError(f"{path} cannot be read as a picture: {error}") from error
-    except (UnicodeDecodeError, AttributeError):
-        text = ""  # a comment that somebody else wrote
+    if text is None and isinstance(comment, bytes):  # anything else is a comment that somebody else wrote
+        text = comment.removeprefix(_COMMENT_IS_ASCII).decode("ascii", errors="replace")
     return decode_metadata(text, path)
 
 
