@@ -1,5 +1,6 @@
 """VideoPipeline: what a call returns, what decides a film, and what bad arguments get."""
 
+import copy
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,13 @@ def test_running_out_of_memory_while_decoding_says_the_length(
     monkeypatch.setattr("flagdit_core.picture_codec.PictureCodec.decode", burst)
     with pytest.raises(OutOfMemoryError, match="decoding a film of 6 frames"):
         film.to_numpy()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "causal_pipe"])
+def test_a_film_follows_its_pipeline_elsewhere(kind: str, request: pytest.FixtureRequest) -> None:
+    """Frames are decoded where the codec is by then, not where their latent was made."""
+    codec = copy.deepcopy(request.getfixturevalue(kind).components.codec).to(device="meta")
+    assert [frame.device.type for frame in codec.decode_frames(torch.zeros(4, 1, 4, 6))] == ["meta"]
 
 
 def test_memory_is_flat_in_length(frame_codec: FrameCodec) -> None:

@@ -141,7 +141,7 @@ class PictureCodec:
             tiled: Encode in overlapping tiles, so that memory is bounded; None does so for sides past 1024 pixels.
 
         Returns:
-            (B, C, H/8, W/8) in the dtype of ``pixels``, about unit variance.
+            (B, C, H/8, W/8) on the VAE's device, in the dtype of ``pixels``, about unit variance.
 
         Raises:
             CodecError: If the shape, the dtype or a size does not fit.
@@ -167,7 +167,8 @@ class PictureCodec:
             tiled: Decode in overlapping tiles, so that memory is bounded; None does so for sides past 1024 pixels.
 
         Returns:
-            Pixels (B, 3, 8h, 8w) in the dtype of ``latents``, in [-1, 1] but for small excursions (not clamped).
+            Pixels (B, 3, 8h, 8w) on the VAE's device, in the dtype of ``latents``, in [-1, 1] but for small excursions
+            (not clamped).
 
         Raises:
             CodecError: If the shape or dtype does not fit.
@@ -193,8 +194,8 @@ class PictureCodec:
     def _code(
         self, network: Callable[[Tensor], Tensor], x: Tensor, in_stride: int, out_stride: int, tiled: bool | None
     ) -> Tensor:
-        """``network(x)`` in the weights' dtype, whole or in tiles; strides are elements per latent, in and out."""
-        x = x.to(self.vae.dtype)
+        """``network(x)`` on the weights' device and in their dtype, whole or in tiles; strides are per latent."""
+        x = x.to(device=self.vae.device, dtype=self.vae.dtype)
         height, width = x.shape[-2] // in_stride, x.shape[-1] // in_stride
         if tiled is None:
             tiled = max(height, width) * DOWNSAMPLING > TILED_FROM

@@ -191,7 +191,7 @@ class CausalCodec:
         from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
         z = latent.float() * self._deviation.to(latent.device) + self._mean.to(latent.device)
-        z = self.vae.post_quant_conv(z[None].to(self.vae.dtype))
+        z = self.vae.post_quant_conv(z[None].to(device=self.vae.device, dtype=self.vae.dtype))
         caches = [None] * sum(isinstance(module, WanCausalConv3d) for module in self.vae.decoder.modules())
         for number in range(z.shape[2]):
             decoded = self.vae.decoder(
