@@ -69,10 +69,13 @@ def test_some_frame_must_be_left(first: int, last: int, frame_codec: FrameCodec)
 
 
 def test_given_frames_have_the_films_size(frame_codec: FrameCodec) -> None:
-    """A frame of another size is refused, not stretched."""
+    """A frame of another size is refused, not stretched; one of numbers from 0 to 1 is not taken for a black one."""
     other = np.zeros((48, 32, 3), dtype=np.uint8)
     with pytest.raises(ShapeError, match="expected given frames of 48x32 pixels, got 32x48"):
         known_frames(frame_codec, (4, 6, 4, 6), SIZE, first=[other], last=[], device=CPU)
+    floats: Any = np.ones((32, 48, 3))
+    with pytest.raises(ConfigError, match="of uint8, 0 to 255, got float64"):
+        known_frames(frame_codec, (4, 6, 4, 6), SIZE, first=[], last=[floats], device=CPU)
 
 
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (30, 200), (200, 30), (1, 1), (47, 33)])

@@ -43,7 +43,7 @@ def known_frames(
         Values (C, t, h, w) and mask (1, t, 1, 1); None if nothing is given.
 
     Raises:
-        ConfigError: There are so many that none is left to make.
+        ConfigError: There are so many that none is left to make, or one is not uint8.
         ShapeError: A frame has another size.
         CodecError: The codec cannot encode so many.
     """
@@ -52,6 +52,8 @@ def known_frames(
     for frame in (*first, *last):
         if frame.shape != (size.height, size.width, 3):
             raise ShapeError(f"expected given frames of {size} pixels, got {frame.shape[1]}x{frame.shape[0]}")
+        if frame.dtype != np.uint8:
+            raise ConfigError(f"expected given frames of uint8, 0 to 255, got {frame.dtype}")
     beginning = _encode(codec, first, device) if first else torch.zeros(shape[0], 0, *shape[2:])
     ending = _encode(codec, _after_standing_still(codec, last), device)[:, 1:] if last else beginning[:, :0]
     missing = shape[1] - beginning.shape[1] - ending.shape[1]
