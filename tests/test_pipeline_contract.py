@@ -116,6 +116,14 @@ def test_latents_in_and_out(pipe: Any, medium: Medium) -> None:
     assert (given.report.settings["from_latents"], drawn.report.settings["from_latents"]) == (True, False)
 
 
+def test_latents_leave_a_stochastic_solver_its_seed(pipe: Any, medium: Medium) -> None:
+    """The noise that it adds on the way comes from the seed, which can be given beside latents and makes them again."""
+    start = torch.zeros(1, *medium.shape)
+    first, again, other = (pipe(PROMPT, latents=start, solver="sde-heun", seed=seed).latents for seed in (1, 1, 2))
+    torch.testing.assert_close(first, again)
+    assert not torch.allclose(first, other, atol=1e-2)
+
+
 def test_drawn_seeds_differ(pipe: Any) -> None:
     """Without a seed each prompt of each call gets its own."""
     seeds = [seed for _ in range(3) for seed in pipe([PROMPT, PROMPT]).report.settings["seeds"]]

@@ -145,7 +145,7 @@ class ObjectPipeline(Pipeline):
             count=num_objects_per_prompt,
             first=first_object_index,
             seed=seed,
-            from_latents=latents is not None,
+            from_latents=latents is not None and not settings.is_stochastic,
             artifact="object",
         )
         size, count = check_frame_size(parts, height=height, width=width), len(batch)

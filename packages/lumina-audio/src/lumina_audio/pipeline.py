@@ -149,7 +149,7 @@ class AudioPipeline(Pipeline):
             count=num_audios_per_prompt,
             first=first_audio_index,
             seed=seed,
-            from_latents=latents is not None,
+            from_latents=latents is not None and not settings.is_stochastic,
             artifact="audio",
         )
         spelled = self._spelled(batch)

@@ -141,7 +141,7 @@ class ImagePipeline(Pipeline):
             count=num_images_per_prompt,
             first=first_image_index,
             seed=seed,
-            from_latents=latents is not None,
+            from_latents=latents is not None and not settings.is_stochastic,
             artifact="image",
         )
         size, count = check_frame_size(self.components, height=height, width=width), len(batch)

@@ -162,7 +162,7 @@ class VideoPipeline(Pipeline):
             count=num_videos_per_prompt,
             first=first_video_index,
             seed=seed,
-            from_latents=latents is not None,
+            from_latents=latents is not None and not settings.is_stochastic,
             artifact="video",
         )
         codec, count = self._codec, len(batch)

@@ -57,7 +57,7 @@ def check_prompts(
         count: Artifacts for each prompt.
         first: Number of the first one under its seed.
         seed: One for all prompts, or one for each; None draws one for each.
-        from_latents: Whether starting points were given, which seeds would contradict.
+        from_latents: Whether starting points were given and all noise with them, which seeds would contradict.
         artifact: What the modality calls one, as in ``num_<artifact>s_per_prompt``.
 
     Returns:
