@@ -1,5 +1,6 @@
 """ImagePipeline: what a call returns, what decides a picture, and what bad arguments get."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError, OutOfMemoryError, ShapeError
+from flagdit_core.picture_codec import PictureCodec
 from lumina_image import ImagePipeline
 
 PROMPT = "a red circle"
@@ -40,6 +42,21 @@ def test_output_types_agree(pipe: ImagePipeline) -> None:
     latent = pipe(PROMPT, seed=1, output_type="latent")
     assert isinstance(latent.images, Tensor) and latent.images.shape == (1, 4, 4, 6)
     assert torch.equal(((pipe.components.codec.decode(latent.images) + 1) / 2).clamp(0, 1), tensor)
+
+
+def test_pictures_are_decoded_one_by_one(pipe: ImagePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was decoded of a picture is given back before the next one is: it takes four times the picture's memory."""
+    decode = PictureCodec.decode
+    before: list[weakref.ref[Tensor]] = []
+
+    def watched(self: PictureCodec, latents: Tensor) -> Tensor:
+        assert not any(pixels() is not None for pixels in before[:-1])
+        decoded = decode(self, latents)
+        before.append(weakref.ref(decoded))
+        return decoded
+
+    monkeypatch.setattr(PictureCodec, "decode", watched)
+    assert len(pipe(PROMPT, num_images_per_prompt=4).images) == len(before) == 4
 
 
 def test_a_picture_depends_on_prompt_seed_and_number_alone(pipe: ImagePipeline) -> None:

@@ -163,7 +163,7 @@ class ImagePipeline(Pipeline):
             shape,
             settings,
             what=what,
-            num_bytes=count * size.num_bytes,
+            num_bytes=(count if output_type in ("np", "pt") else 1) * size.num_bytes,
             latents=latents,
             known=known,
             callback_on_step_end=callback_on_step_end,
@@ -181,8 +181,8 @@ class ImagePipeline(Pipeline):
         if output_type == "latent":
             return latents_NCHW
         # One at a time: memory stays bounded, and no picture depends on the batch even in rounding.
-        decoded = torch.cat([self.components.codec.decode(latent[None]).float().cpu() for latent in latents_NCHW])
+        decoded = (self.components.codec.decode(latent[None])[0] for latent in latents_NCHW)
         if output_type == "pil":
-            return [Image.fromarray(picture) for picture in to_pictures(decoded)]
-        pixels_NCHW = ((decoded + 1) / 2).clamp(0, 1)
+            return [Image.fromarray(to_pictures(pixels)) for pixels in decoded]
+        pixels_NCHW = torch.stack([((pixels.float().cpu() + 1) / 2).clamp(0, 1) for pixels in decoded])
         return pixels_NCHW if output_type == "pt" else rearrange(pixels_NCHW, "n c h w -> n h w c").numpy()
