@@ -102,10 +102,11 @@ def test_a_picture_of_the_front(saved: Path, tmp_path: Path, capsys: pytest.Capt
 def test_views_that_contradict_one_another_are_told(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the views agree less than they should, the object is written with a note, and refused under --strict."""
+    """Where the views agree too little, a note is printed and in the file; under --strict there is no file."""
     monkeypatch.setattr("lumina_3d.command.LEAST_AGREEMENT", 0.99)
     assert _infer(tmp_path / "a.glb", saved) == 0
-    assert "note: the views contradict one another" in capsys.readouterr().err
+    assert "note: the views of object 1 contradict one another" in capsys.readouterr().err
+    assert "the views of object 1 contradict one another" in str(_told(tmp_path / "a.glb", capsys)["deviations"])
     assert _infer(tmp_path / "b.glb", saved, "--strict") == 2
     assert "expected 99% or more" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["a.glb"]

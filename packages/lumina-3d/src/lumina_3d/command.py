@@ -1,6 +1,6 @@
 """What the ``lumina`` command asks of 3-D objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
     if not request.paths:
         return Generated.of([_object_or_views(views, resolution) for views in output.views], output.report)
     try:
-        generated = _with_agreement(Generated.of(output.objects(mesh_resolution=resolution), output.report))
+        generated = _with_agreement(output.objects(mesh_resolution=resolution), output.report)
     except EmptyForegroundError as error:
         raise _keep_views(error, request, output.report) from error
     _write_extras(generated.artifacts[0], options, {**generated.metadata[0], **request.source})
@@ -101,18 +101,18 @@ def _keep_views(error: EmptyForegroundError, request: GenerationRequest, report:
     return EmptyForegroundError(f"{error}; the views are in {folder}", error.views)
 
 
-def _with_agreement(generated: Generated) -> Generated:
+def _with_agreement(items: Sequence[Object3D], report: Report) -> Generated:
     """Objects whose metadata tell how far the views agree on them; too little of it is reported."""
-    metadata = []
-    for item, settings in zip(generated.artifacts, generated.metadata, strict=True):
-        agreement = consistency(item.views, item.mesh).mean_silhouette_iou
+    agreements = [consistency(item.views, item.mesh).mean_silhouette_iou for item in items]
+    for number, agreement in enumerate(agreements, start=1):
         if agreement < LEAST_AGREEMENT:
-            generated.report.deviation(
-                f"the views contradict one another: they overlap with the object by {agreement:.0%} on average, "
-                f"expected {LEAST_AGREEMENT:.0%} or more; another seed may help"
+            report.deviation(
+                f"the views of object {number} contradict one another: they overlap with it by {agreement:.0%} on "
+                f"average, expected {LEAST_AGREEMENT:.0%} or more; another seed may help"
             )
-        metadata.append({**settings, "view_agreement": round(agreement, 3)})
-    return replace(generated, metadata=metadata)
+    generated = Generated.of(items, report)
+    told = zip(generated.metadata, agreements, strict=True)
+    return replace(generated, metadata=[{**settings, "view_agreement": round(share, 3)} for settings, share in told])
 
 
 def _write_extras(item: Object3D, options: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
