@@ -83,6 +83,32 @@ def test_cache_file_names_what_it_depends_on(monkeypatch, tmp_path):
     assert cache_file(CPU).parent == configs.Path.home() / ".cache" / "flagdit"
 
 
+@pytest.mark.parametrize("home", [None, "/dev/null"])
+def test_a_user_without_a_home_has_the_table(home, monkeypatch):
+    """Where no file can be the table is used; the tuner is told what to set."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(configs.Path, "home", lambda: configs.Path(home) if home else _no_home())
+    assert find_config(KERNEL, 512, torch.bfloat16, CPU) == CONFIGS["sm_80"][KERNEL][512]
+    if home is None:
+        with pytest.raises(FileNotFoundError, match="XDG_CACHE_HOME"):
+            cache_file(CPU)
+
+
+def _no_home():
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_a_file_of_somebody_else_is_not_read(monkeypatch):
+    """A cache that this user may not look into, as one's who became another user, is none."""
+
+    def refuse(*_, **__):
+        raise PermissionError("not yours")
+
+    for function in ("stat", "read_text"):
+        monkeypatch.setattr(configs.Path, function, refuse)
+    assert find_config(KERNEL, 512, torch.bfloat16, CPU) == CONFIGS["sm_80"][KERNEL][512]
+
+
 def test_a_checkout_needs_no_installation(monkeypatch):
     """Found by its path alone, the package has no version, and its kernels have configurations all the same."""
     monkeypatch.setattr(configs.importlib.metadata.Distribution, "from_name", _not_installed)

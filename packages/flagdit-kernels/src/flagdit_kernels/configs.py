@@ -277,6 +277,9 @@ def cache_file(device: torch.device) -> Path:
 
     Returns:
         The path of the file, which need not exist.
+
+    Raises:
+        FileNotFoundError: ``XDG_CACHE_HOME`` is not set, and the user has no home folder.
     """
     import triton  # only a machine that runs kernels needs it
 
@@ -287,18 +290,21 @@ def cache_file(device: torch.device) -> Path:
         package = "checkout"
     name = f"flagdit-kernels-{package}_torch-{torch.__version__}_triton-{triton.__version__}_{model}"
     name = re.sub(r"[^\w.+-]+", "-", name)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "flagdit" / f"{name}.json"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise FileNotFoundError("no home folder to keep what the tuner finds: set XDG_CACHE_HOME to one") from error
+    return cache / "flagdit" / f"{name}.json"
 
 
 def _tuned(device: torch.device) -> dict[str, Rows]:
-    """The rows that the tuner wrote for a device; none without a file."""
-    path = cache_file(device)
-    if not path.exists():
-        return {}
+    """The rows that the tuner wrote for a device; none without a file that this user may read."""
     try:
-        found = json.loads(path.read_text())
+        path = cache_file(device)
+        found = json.loads(path.read_text(encoding="utf-8"))
         return {kernel: _check_rows(kernel, rows, device) for kernel, rows in found.items()}
+    except OSError:
+        return {}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is no table of kernel configurations ({type(error).__name__}: {error}); "

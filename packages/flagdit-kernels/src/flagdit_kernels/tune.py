@@ -61,6 +61,7 @@ def tune(
         The path of the file, `configs.cache_file`.
 
     Raises:
+        FileNotFoundError: there is nowhere to keep the file.
         RuntimeError: there is no GPU, or the call comes while a graph is compiled or captured.
         ValueError: no such kernel or head width.
 
