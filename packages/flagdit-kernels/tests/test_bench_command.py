@@ -123,8 +123,9 @@ def test_tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
 
 def test_wrong_input(suite, capsys: pytest.CaptureFixture[str]):
-    """An unknown suite, a module that is not there and a broken expression end with 2 and one line."""
-    for words in (["--suite", "nothing"], ["--suite", "no.such.module:x"], ["--suite", "math:nothing"]):
+    """An unknown suite, a module that is not there, a suite twice and a broken expression end with 2 and one line."""
+    for words in (["nothing"], ["no.such.module:x"], ["math:nothing"], ["operators", "operators"]):
+        words = [f"--suite={word}" for word in words]
         assert main([*ON_A_CPU, *words]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     for words in (["--only", "("], ["--device", "gpu"]):
@@ -192,10 +193,9 @@ def test_failures_do_not_end_the_run(name: str, error: Exception, red: bool):
 
 
 def a_runner(device: torch.device = CPU, **options) -> Runner:
-    """A runner that wants everything and writes nothing."""
+    """A runner that has all the time and writes nothing."""
     conditions = Conditions(device=device, quick=True)
-    forever = {"wanted": lambda case: True, "out_of_time": lambda: False}
-    return Runner(suite="a", conditions=conditions, folder=None, **{**forever, **options})
+    return Runner(suite="a", conditions=conditions, folder=None, out_of_time=lambda: False, **options)
 
 
 def test_budget_and_resume(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -216,6 +216,71 @@ def test_budget_and_resume(suite, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*ON_A_CPU, "--suite", wanted, "--results", str(second), "--resume", str(path)]) == 0
     assert set(calls) == {"two"}
     assert [row["name"] for row in read(second)["measurements"]] == ["copy", "matmul", "one", "two"]
+
+
+def test_what_ends_the_process_is_in_nobodys_way(suite, tmp_path: Path):
+    """A row that the process ended in is kept as such, not red, and measured after all others, the latest last."""
+    calls: list[str] = []
+    killers = ["one", "three"]
+
+    def timed(name: str) -> Case:
+        def call() -> None:
+            if name in killers:
+                raise KeyboardInterrupt  # which, like the end of the process, nothing catches
+            calls.append(name)
+
+        return case(
+            name, "flagdit", "peer", trial=lambda who: Trial(call=call if who == "flagdit" else int, gate=green)
+        )
+
+    words = [*ON_A_CPU, "--suite", suite(*map(timed, ("one", "two", "three", "four"))), "--results", str(tmp_path)]
+
+    def cut_off() -> list[str]:
+        with pytest.raises(KeyboardInterrupt):
+            main([*words, *(f"--resume={path}" for path in tmp_path.glob("*.json"))])
+        refusals = read(tmp_path)["refusals"]
+        assert {(row["implementation"], row["reason"], row["red"]) for row in refusals} == {
+            ("flagdit", record.CUT_OFF, False)
+        }
+        return [row["name"] for row in refusals]
+
+    assert cut_off() == ["one"]
+    assert cut_off() == ["one", "three"] and set(calls) == {"two"}
+    calls.clear()
+    assert cut_off() == ["three", "one"] and set(calls) == {"four"}
+    calls.clear()
+    killers.remove("three")
+    assert cut_off() == ["one"] and set(calls) == {"three"}
+    killers.clear()
+    assert main([*words, f"--resume={next(tmp_path.glob('*.json'))}"]) == 0
+    written = read(tmp_path)
+    assert written["refusals"] == [] and len(written["measurements"]) == 2 + 2 * 4
+
+
+def test_a_suite_that_fails_is_red_and_the_next_one_runs(monkeypatch, tmp_path: Path, caplog):
+    """What a suite raises ends it alone; what it had is written, and the exit code is 1."""
+    module = ModuleType("a_module")
+
+    def broken(conditions: Conditions):
+        yield case("one", "flagdit", trial=lambda _: Trial(call=int, gate=green))
+        raise RuntimeError("no more cases")
+
+    module.broken = broken  # type: ignore[attr-defined]
+    module.good = lambda conditions: [case("two", "flagdit", trial=lambda _: Trial(call=int, gate=green))]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "a_module", module)
+    assert main([*ON_A_CPU, "--suite=a_module:broken", "--suite=a_module:good", "--results", str(tmp_path)]) == 1
+    assert "suite broken: RuntimeError: no more cases" in caplog.text
+    files = sorted(tmp_path.glob("*.json"), key=lambda path: path.name.split("-")[-2])
+    names = [[row["name"] for row in json.loads(path.read_text())["measurements"]] for path in files]
+    assert names == [["copy", "matmul", "one"], ["copy", "matmul", "two"]]
+
+
+@pytest.mark.parametrize("option", ["--only", "--profile"])
+def test_nothing_matches(suite, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """An expression that matches no case is an error, and nothing is measured."""
+    wanted = suite(case("it", "flagdit", trial=lambda _: Trial(call=int, gate=green)))
+    assert main([*ON_A_CPU, "--suite", wanted, option, "nothing", "--results", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("what", ["device", "versions", "commit"])
@@ -249,7 +314,7 @@ def test_a_lost_device_ends_the_run(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_run_goes_on_behind_a_lost_device(suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """After a case that broke the device, of which nothing can be asked any more, a new process does the rest."""
+    """After what broke the device, of which nothing can be asked any more, a new process does the rest, peers too."""
     calls: list[str] = []
     known = record.describe_machine
 
@@ -257,6 +322,8 @@ def test_the_run_goes_on_behind_a_lost_device(suite, monkeypatch: pytest.MonkeyP
         return case(name, "flagdit", trial=lambda _: Trial(call=lambda: calls.append(name), gate=green))
 
     def breaks(name: str) -> Trial:
+        if name == "peer":
+            return Trial(call=lambda: calls.append("two, peer"), gate=green)
         monkeypatch.setattr(record, "describe_machine", lost)
         raise RuntimeError("an illegal memory access was encountered")
 
@@ -281,9 +348,9 @@ def test_the_run_goes_on_behind_a_lost_device(suite, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(record, "describe_machine", known)
     calls.clear()
     assert main(again) == 1
-    assert set(calls) == {"three"}
+    assert set(calls) == {"two, peer", "three"}
     written = read(tmp_path)
-    assert [row["name"] for row in written["measurements"]] == ["copy", "matmul", "one", "three"]
+    assert [row["name"] for row in written["measurements"]] == ["copy", "matmul", "one", "two", "three"]
     assert [(row["name"], row["red"]) for row in written["refusals"]] == [("two", True)]
 
 
@@ -315,6 +382,17 @@ def test_profile(monkeypatch: pytest.MonkeyPatch):
             "shared_memory_bytes": 1024,
         }
     ]
+
+
+def test_a_profile_that_triton_does_not_give(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    """A Triton that keeps its kernels elsewhere costs the launches and a line, and not the number."""
+    monkeypatch.setattr(launches, "_functions", lambda: [SimpleNamespace()])
+    run = a_runner(profile=True)
+    run.run([case("it", "flagdit", trial=lambda _: Trial(call=int, gate=green))])
+    (ours,) = run.measurements
+    assert ours.launches == [] and run.refusals == []
+    (line,) = caplog.messages
+    assert "without launches: AttributeError" in line and "device_caches" in line
 
 
 def test_rounds():

@@ -9,8 +9,6 @@ from torch import Tensor
 from flagdit_kernels.bench.case import Case, Conditions, Trial
 from flagdit_kernels.bench.gate import RedGateError, check_close
 
-CEILINGS = ("copy", "matmul")
-
 
 def ceilings(conditions: Conditions, dtype: torch.dtype) -> Iterator[Case]:
     """The cases that every suite begins with, so that its rates have something to be held against in the same run.

@@ -1,6 +1,7 @@
 """The command ``flagdit-bench``."""
 
 import argparse
+import itertools
 import logging
 import os
 import re
@@ -14,12 +15,13 @@ from typing import Any
 import torch
 
 from flagdit_kernels.bench.case import Case, Conditions, Suite
-from flagdit_kernels.bench.ceilings import CEILINGS, ceilings
+from flagdit_kernels.bench.ceilings import ceilings
 from flagdit_kernels.bench.explanation import explanation
 from flagdit_kernels.bench.record import Measurement, Refusal, describe_origin, read_suite
 from flagdit_kernels.bench.runner import DeviceLostError, Runner
 from flagdit_kernels.bench.suites import find_suite, installed_suites
 
+logger = logging.getLogger(__name__)
 _DTYPE = torch.bfloat16
 
 
@@ -77,42 +79,57 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(
     parts: Sequence[_Part], words: Sequence[str], options: argparse.Namespace, origin: dict[str, Any], begin: float
 ) -> int:
-    """Run the suites one after the other."""
+    """Run the suites one after the other, and at last what an earlier run was cut off in."""
     conditions = Conditions(device=options.device, quick=options.quick)
-    red, missed = False, 0
-    written: list[Path] = []
-    for part in parts:
-        runner = Runner(
-            suite=part.name,
-            conditions=conditions,
-            folder=options.results,
-            wanted=lambda case: _is_wanted(case, options),
-            out_of_time=lambda: time.monotonic() - begin > options.budget,
-            profile=options.profile is not None,
-            origin=origin,
-            tell=lambda line: print(line, flush=True),
-            measurements=part.measurements,
-            refusals=part.refusals,
-        )
-        print(f"suite {part.name}", flush=True)
-        try:
-            runner.run(ceilings(conditions, _DTYPE))
-            runner.run(part.suite(conditions))
-        except DeviceLostError as error:
-            print(f"flagdit-bench: {error}; with --results it goes on behind the case that broke it", file=sys.stderr)
-            if runner.path:
-                _go_on(words, [*written, runner.path], options.budget - (time.monotonic() - begin))
-            return 1
-        written += [runner.path] if runner.path else []
-        red, missed = red or runner.red, missed + runner.missed
-    if missed:
+    runners = [_runner(part, conditions, options, origin, begin) for part in parts]
+    found = failed = False
+    try:
+        for part, runner in zip(parts, runners, strict=True):
+            print(f"suite {part.name}", flush=True)
+            try:
+                cases = (case for case in part.suite(conditions) if _is_wanted(case, options))
+                for case in itertools.islice(cases, 1):
+                    found = True
+                    runner.run(itertools.chain(ceilings(conditions, _DTYPE), [case], cases))
+            except DeviceLostError:
+                raise
+            except Exception as error:  # the suite's own: the others run all the same
+                failed = True
+                logger.error("suite %s: %s: %s", part.name, type(error).__name__, error, exc_info=error)
+        for runner in runners:
+            runner.run_cut_off()
+    except DeviceLostError as error:
+        print(f"flagdit-bench: {error}; with --results it goes on behind the case that broke it", file=sys.stderr)
+        if written := [runner.path for runner in runners if runner.path]:
+            _go_on(words, written, options.budget - (time.monotonic() - begin))
+        return 1
+    if not found and not failed:
+        print("flagdit-bench: no case has such a name and settings; a row's line begins with them", file=sys.stderr)
+        return 2
+    if missed := sum(runner.missed for runner in runners):
         print(f"{missed} cases were not begun within {options.budget:.0f} s: go on with --resume FILE")
-    if red:
+    if red := any(runner.red for runner in runners):
         print(
             "flagdit-bench: rows marked RED have no number: they compute the wrong thing, or ours failed",
             file=sys.stderr,
         )
-    return 1 if red else 0
+    return 1 if red or failed else 0
+
+
+def _runner(
+    part: _Part, conditions: Conditions, options: argparse.Namespace, origin: dict[str, Any], begin: float
+) -> Runner:
+    return Runner(
+        suite=part.name,
+        conditions=conditions,
+        folder=options.results,
+        out_of_time=lambda: time.monotonic() - begin > options.budget,
+        profile=options.profile is not None,
+        origin=origin,
+        tell=lambda line: print(line, flush=True),
+        measurements=part.measurements,
+        refusals=part.refusals,
+    )
 
 
 def _go_on(words: Sequence[str], written: Sequence[Path], budget: float) -> None:
@@ -124,9 +141,7 @@ def _go_on(words: Sequence[str], written: Sequence[Path], budget: float) -> None
 
 
 def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
-    """Whether a case is among those asked for; the ceilings always are."""
-    if case.name in CEILINGS:
-        return True
+    """Whether a case is among those asked for."""
     return all(
         expression is None or re.search(expression, case.title) for expression in (options.only, options.profile)
     )
@@ -137,6 +152,8 @@ def _parts(options: argparse.Namespace, origin: dict[str, Any]) -> list[_Part]:
     found = [find_suite(name) for name in options.suite or installed_suites()]
     if not found:
         raise ValueError("no suite is installed: give --suite module:function")
+    if len(dict(found)) < len(found):
+        raise ValueError("two suites of one name would write one JSON: run them one after the other")
     resumed = [read_suite(path, origin) for path in options.resume]
     earlier = {name: (measurements, refusals) for name, measurements, refusals in resumed}
     if strangers := earlier.keys() - {name for name, _ in found}:
@@ -179,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--quick", action="store_true", help="see that it runs: tiny sizes; no number counts")
     add("--budget", type=float, default=float("inf"), metavar="SECONDS", help="begin no further case after so long")
-    add("--results", type=Path, metavar="FOLDER", help="write the JSON of each suite there, anew after each case")
+    add("--results", type=Path, metavar="FOLDER", help="write the JSON of each suite there, anew with each row")
     add("--resume", type=Path, action="append", default=[], metavar="FILE", help="JSON whose rows are kept, not redone")
     add("--device", type=_device, default="cuda", help="cuda, cuda:1, ..., or cpu together with --quick")
     add("--commit", metavar="ID", help="what is measured, if it is in no clone of the repository")

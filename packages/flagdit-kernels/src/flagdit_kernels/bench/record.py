@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ _DISTRIBUTIONS = (
     "transformers", "diffusers", "numpy", "liger-kernel",
 )  # fmt: skip
 _CPU = torch.device("cpu")
+CUT_OFF = "begun, and the process ended: it crashed, or its time was up"
+"""The reason of a row that was being measured when the JSON was written last; who goes on measures it at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +113,8 @@ def write_suite(
         "machine": origin["machine"] | {"load_average_before": round(load_average, 2)},
         "versions": origin["versions"],
         "commit": origin["commit"],
-        "measurements": [asdict(measurement) for measurement in measurements],
-        "refusals": [asdict(refusal) for refusal in refusals],
+        "measurements": [vars(measurement) for measurement in measurements],
+        "refusals": [vars(refusal) for refusal in refusals],
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{origin['device']}-{today}-{suite}{'-quick' if quick else ''}.json"

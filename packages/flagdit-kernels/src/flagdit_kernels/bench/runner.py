@@ -4,8 +4,8 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from flagdit_kernels.bench.case import Case, Conditions, Trial, UnavailableError
 from flagdit_kernels.bench.clock import ONCE, QUICK, Plan, synchronize, time_call
 from flagdit_kernels.bench.gate import RedGateError
 from flagdit_kernels.bench.launches import launches_of
-from flagdit_kernels.bench.record import Measurement, Refusal, write_suite
+from flagdit_kernels.bench.record import CUT_OFF, Measurement, Refusal, write_suite
 
 logger = logging.getLogger(__name__)
+Row = Measurement | Refusal
 
 
 class DeviceLostError(RuntimeError):
@@ -31,14 +32,15 @@ class Runner:
     Attributes:
         suite: Its name.
         conditions: Device and sizes.
-        folder: Receives the JSON, after every case; None for none.
-        wanted: Whether to run a case.
+        folder: Receives the JSON, before and after every row; None for none.
         out_of_time: Whether to begin no further case.
         profile: Record the compiled kernels of ours too.
         origin: What `describe_origin` said before the run, as a lost device says nothing; None to ask when writing.
         tell: Called with one line for each row.
-        measurements: Rows so far; cases that are among them are done.
-        refusals: Rows without a number so far.
+        measurements: Rows so far; what is among them is done.
+        refusals: Rows without a number so far, which are done too but for those that were `CUT_OFF`.
+        cut_off: Cases with the implementations that an earlier run was cut off in, for `run_cut_off`.
+        load_average: Of the machine before the run.
         missed: Cases that time ran out for.
         path: The JSON, once it is written.
     """
@@ -46,18 +48,19 @@ class Runner:
     suite: str
     conditions: Conditions
     folder: Path | None
-    wanted: Callable[[Case], bool]
     out_of_time: Callable[[], bool]
     profile: bool = False
     origin: Mapping[str, Any] | None = None
     tell: Callable[[str], None] = logger.info
     measurements: list[Measurement] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    cut_off: list[Case] = field(default_factory=list)
+    load_average: float = field(default_factory=lambda: os.getloadavg()[0])
     missed: int = 0
     path: Path | None = None
 
     def run(self, cases: Iterable[Case]) -> None:
-        """Run those that are wanted, not yet done, and within the time.
+        """Run what is not yet done, and within the time; what an earlier run was cut off in waits for `run_cut_off`.
 
         Args:
             cases: Of the suite.
@@ -65,56 +68,77 @@ class Runner:
         Raises:
             DeviceLostError: A kernel broke the device's context; what was measured before is written.
         """
-        load_average = os.getloadavg()[0]
-        rows: list[Measurement | Refusal] = [*self.measurements, *self.refusals]
-        done = {(row.name, *row.settings.items()) for row in rows}
+        begun = {_key(row, row.implementation) for row in self.refusals if row.reason == CUT_OFF}
+        rows: list[Row] = [*self.measurements, *self.refusals]
+        done = {_key(row, row.implementation) for row in rows}
         for case in cases:
-            if not self.wanted(case) or (case.name, *case.settings.items()) in done:
-                continue
-            if self.out_of_time():
-                self.missed += 1
-                continue
-            try:
-                self._run_case(case)
-            finally:
-                self._write(load_average)
+            cut_off = tuple(name for name in case.implementations if _key(case, name) in begun)
+            if cut_off:
+                self.cut_off.append(replace(case, implementations=cut_off))
+            self._run_case(case, [name for name in case.implementations if _key(case, name) not in done])
+
+    def run_cut_off(self) -> None:
+        """Run what an earlier run was cut off in, the latest last, so that what crashes is in nothing else's way.
+
+        Raises:
+            DeviceLostError: As in `run`.
+        """
+        cases = {_key(case, name): (case, name) for case in self.cut_off for name in case.implementations}
+        for row in [row for row in self.refusals if _key(row, row.implementation) in cases]:
+            case, name = cases[_key(row, row.implementation)]
+            torch.compiler.reset()  # graphs of other sizes would count against the limit of recompilations
+            self._run_case(case, [name])
 
     @property
     def red(self) -> bool:
         """Whether something is wrong, and not just unavailable."""
         return any(refusal.red for refusal in self.refusals)
 
-    def _write(self, load_average: float) -> None:
+    def _write(self) -> None:
         if self.folder is not None:
             self.path = write_suite(
                 self.folder,
                 self.suite,
                 self.measurements,
-                load_average=load_average,
+                load_average=self.load_average,
                 refusals=self.refusals,
                 device=self.conditions.device,
                 quick=self.conditions.quick,
                 origin=self.origin,
             )
 
-    def _run_case(self, case: Case) -> None:
-        """All implementations of a case on the same inputs, which are gone afterwards."""
+    def _run_case(self, case: Case, names: Sequence[str]) -> None:
+        """Implementations of a case on the same inputs, which are gone afterwards."""
+        if not names:
+            return
+        if self.out_of_time():
+            self.missed += 1
+            return
         make: Callable[[str], Trial] | None = None
-        for name in case.implementations:
+        for name in names:
+            self._keep(Refusal(name=case.name, implementation=name, settings=case.settings, reason=CUT_OFF, red=False))
             begin = time.perf_counter()
             try:
                 make = make or case.prepare()
-                row: Measurement | Refusal = self._measure(case, name, make(name))
+                row: Row = self._measure(case, name, make(name))
             except Exception as error:  # whatever a peer raises is the reason why it has no number
                 row = _refusal(case, name, error)
             self.tell(f"{_line(case, name, row)}  [{time.perf_counter() - begin:.1f} s]")
-            if isinstance(row, Measurement):
-                self.measurements.append(row)
-            else:
-                self.refusals.append(row)
+            self._keep(row)
+            if isinstance(row, Refusal):
                 self._recover()
         del make
         self._recover()
+
+    def _keep(self, row: Row) -> None:
+        """Add a row, in place of the one that says that it was begun, and write the JSON."""
+        key = _key(row, row.implementation)
+        self.refusals = [other for other in self.refusals if _key(other, other.implementation) != key]
+        if isinstance(row, Measurement):
+            self.measurements.append(row)
+        else:
+            self.refusals.append(row)
+        self._write()
 
     def _measure(self, case: Case, name: str, trial: Trial) -> Measurement:
         """The row of a trial that passes its gate."""
@@ -122,7 +146,7 @@ class Runner:
         trial.gate()
         plan = QUICK if self.conditions.quick else ONCE if case.once else Plan()
         timing = time_call(trial.call, device, plan)
-        launches = launches_of(trial.call) if self.profile and name == "flagdit" else []
+        launches = _launches(trial) if self.profile and name == "flagdit" else []
         numbers = asdict(timing)
         extra = {"host_seconds": numbers.pop("host"), "peak_memory_bytes": numbers.pop("peak_memory")}
         return Measurement(
@@ -147,6 +171,20 @@ class Runner:
                 raise DeviceLostError(f"the device is lost: {_first_line(error)}") from error
 
 
+def _launches(trial: Trial) -> list[dict[str, Any]]:
+    """The kernels that one call launches; none where Triton keeps them in another way than is known here."""
+    try:
+        return launches_of(trial.call)
+    except Exception as error:  # the number is right without them
+        logger.warning("without launches: %s: %s", type(error).__name__, _first_line(error))
+        return []
+
+
+def _key(row: Case | Row, implementation: str) -> tuple[object, ...]:
+    """What a row is of."""
+    return row.name, implementation, *row.settings.items()
+
+
 def _refusal(case: Case, name: str, error: Exception) -> Refusal:
     """The row of an implementation that has no number."""
     unavailable = isinstance(error, UnavailableError | torch.OutOfMemoryError)
@@ -160,7 +198,7 @@ def _refusal(case: Case, name: str, error: Exception) -> Refusal:
     return Refusal(name=case.name, implementation=name, settings=case.settings, reason=reason, red=red)
 
 
-def _line(case: Case, name: str, row: Measurement | Refusal) -> str:
+def _line(case: Case, name: str, row: Row) -> str:
     """A row for people."""
     head = f"{case.title}, {name}:"
     if isinstance(row, Refusal):
