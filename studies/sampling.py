@@ -62,12 +62,14 @@ def load_model(name: str) -> Model:
     """
     modality, folder = find_model(name)
     assert modality.world is not None
+    pipeline = load_object(modality.pipeline).from_pretrained(folder)
+    request = GenerationRequest(prompts=(), settings=pipeline.components.sampling)
     return Model(
         name=name,
         digest=weights_digest(folder),
-        pipeline=load_object(modality.pipeline).from_pretrained(folder),
+        pipeline=pipeline,
         generate=_views if modality.name == "3d" else load_object(modality.generate),
-        world=load_object(modality.world)(None),
+        world=load_object(modality.world)(pipeline, request),
     )
 
 

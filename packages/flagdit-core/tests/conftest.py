@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flagdit_core import modalities
+from flagdit_core.errors import ShapeError
 from flagdit_core.modalities import Modality, Option
 from flagdit_core.output import atomic_file
 from flagdit_core.pipeline import Components, Pipeline, generate_latents
@@ -116,8 +117,10 @@ class ToyWorld:
         )
 
 
-def toy_world(size: tuple[int, int] | None) -> ToyWorld:
-    """The world for toys of any size."""
+def toy_world(pipeline: ToyPipeline, request: GenerationRequest) -> ToyWorld:
+    """The world for toys of less than a hundred numbers a side."""
+    if request.size is not None and max(request.size) > 99:
+        raise ShapeError("a toy that large cannot be judged")
     return ToyWorld()
 
 

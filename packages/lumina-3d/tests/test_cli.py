@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from flagdit_core.cli import main
-from lumina_3d import consistency, load_views
+from lumina_3d import ObjectPipeline, consistency, load_views
 
 PROMPT = "a medium blue cone on a large red cube"
 
@@ -173,6 +173,15 @@ def test_eval_writes_json_and_a_sheet(saved: Path, tmp_path: Path, capsys: pytes
     assert values["overall"]["total"] == 1 == values["by_check"]["views agree"]["total"]
     with Image.open(sheet) as image:
         assert image.size == (4 * 36 + 4, 36 + 4)
+
+
+def test_views_too_small_to_be_judged(
+    saved: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused before any is made."""
+    monkeypatch.setattr(ObjectPipeline, "__call__", lambda *_, **__: pytest.fail("sampled"))
+    assert main(["eval", str(saved), "--size", "16x32"]) == 2
+    assert "pixels or more, got 16x32" in capfd.readouterr().err
 
 
 def test_eval_judges_empty_views(saved_blank: Path, tmp_path: Path) -> None:

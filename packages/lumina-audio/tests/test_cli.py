@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from PIL import Image
 
 from flagdit_core.cli import main
 from flagdit_core.metadata import fingerprints
-from lumina_audio import Sound, read_sound, save_sound
+from flagdit_core.pipeline.request import GenerationRequest
+from lumina_audio import AudioPipeline, Sound, read_sound, save_sound
 from lumina_audio.artifacts import read_metadata
+from lumina_audio.command import world
 from lumina_audio.conditioning import CROSSFADE
 
 PROMPT = "a low bell"
@@ -150,7 +153,7 @@ def test_damaged_sound_to_go_on_from(saved: Path, tmp_path: Path, capfd: pytest.
 def test_eval_writes_json_and_a_sheet(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sound world's prompts are made and verified; the counts add up; the sheet shows their spectrograms."""
     output, sheet = tmp_path / "eval.json", tmp_path / "sheet.png"
-    words = ["--count", "3", "--steps", "1", "--output", str(output), "--sheet", str(sheet)]
+    words = ["--count", "3", "--steps", "1", "--seconds", "1.6", "--output", str(output), "--sheet", str(sheet)]
     assert main(["eval", str(saved), *words]) == 0
     assert "| all captions" in capsys.readouterr().out
     values = json.loads(output.read_text())
@@ -158,6 +161,20 @@ def test_eval_writes_json_and_a_sheet(saved: Path, tmp_path: Path, capsys: pytes
     assert values["overall"]["total"] == 3 == len(values["samples"])
     with Image.open(sheet) as image:
         assert image.width > 300
+
+
+def test_prompts_have_room_in_the_sounds_to_be_made(pipe: AudioPipeline) -> None:
+    """What is asked for fits into short sounds, the model's own or not; of longer ones no more is asked than usual."""
+    request = GenerationRequest(prompts=(), settings=pipe.components.sampling)
+    assert world(pipe, request).seconds == pipe.components.defaults["audio_length_in_s"] == 0.5
+    for seconds, expected in ((1.6, 1.6), (3.2, 3.2), (6.4, 3.2)):
+        assert world(pipe, replace(request, options={"seconds": seconds})).seconds == expected
+
+
+def test_sounds_too_short_to_be_judged(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """They are refused before any is made."""
+    assert main(["eval", str(saved)]) == 2
+    assert "expected 1 to 8 seconds, got 0.5" in capfd.readouterr().err
 
 
 def test_the_program_itself(saved: Path, tmp_path: Path) -> None:

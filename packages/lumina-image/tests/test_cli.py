@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 from PIL import Image
 
 from flagdit_core.cli import main
+from flagdit_core.pipeline.request import GenerationRequest
+from lumina_image import ImagePipeline
 from lumina_image.artifacts import read_metadata
+from lumina_image.command import world
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
@@ -67,6 +71,20 @@ def test_eval_writes_json_and_a_sheet(saved: Path, tmp_path: Path, capsys: pytes
     assert len(values["samples"]) == 6
     with Image.open(sheet) as image:
         assert image.width > 48 and image.height >= 32
+
+
+def test_pictures_too_small_to_be_judged(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """They are refused before any is made."""
+    assert main(["eval", str(saved), "--size", "32x16"]) == 2
+    captured = capfd.readouterr()
+    assert captured.err == "error: expected sides of 32 pixels or more, got 32x16\n" and captured.out == ""
+
+
+def test_prompts_have_room_in_the_models_own_pictures(pipe: ImagePipeline) -> None:
+    """Without --size the world is that of the model's shape; with it, of that one."""
+    request = GenerationRequest(prompts=(), settings=pipe.components.sampling)
+    assert world(pipe, request).aspect == 48 / 32
+    assert world(pipe, replace(request, size=(32, 64))).aspect == 0.5
 
 
 def test_the_program_itself(saved: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from flagdit_core.cli import main
 from flagdit_core.metadata import fingerprints
-from lumina_video import Film, read_film, save_film
+from lumina_video import Film, VideoPipeline, read_film, save_film
 from lumina_video.artifacts import read_metadata
 
 PROMPT = "a red circle moves up"
@@ -220,6 +220,24 @@ def test_eval_writes_json_and_a_sheet(saved: Path, tmp_path: Path, capsys: pytes
     assert values["overall"]["total"] == 3 == sum(rate["total"] for rate in values["by_category"].values())
     with Image.open(sheet) as image:
         assert image.size == (7 * 52 + 4, 3 * 36 + 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--frames", "6"], "a film of at least 7 frames, got 6"),
+        (["--seconds", "0.5", "--fps", "12"], "a film of at least 7 frames, got 6"),
+        ([], "a film of at least 7 frames, got 6"),
+        (["--frames", "8", "--size", "32x16"], "sides of 32 pixels or more, got 32x16"),
+    ],
+)
+def test_films_that_cannot_be_judged(
+    saved: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    """Too short or too small, asked for or by default: refused before any is made."""
+    monkeypatch.setattr(VideoPipeline, "__call__", lambda *_, **__: pytest.fail("sampled"))
+    assert main(["eval", str(saved), *words]) == 2
+    assert says in capfd.readouterr().err
 
 
 def test_the_program_itself(saved: Path, tmp_path: Path) -> None:

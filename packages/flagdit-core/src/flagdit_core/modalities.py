@@ -53,7 +53,8 @@ class Modality:
         options: What its ``generate`` understands beside what all do; it finds them in ``request.options``.
         models: Shipped model folders by short name.
         recipes: Shipped training recipes by short name; ``lumina train`` calls them ``<modality>/<name>``.
-        world: Function ``(size: (width, height) | None) -> World`` for ``lumina eval``, or None where there is none.
+        world: Function ``(pipeline, request: GenerationRequest) -> World`` for ``lumina eval``, or None where there is
+            none. The request has no prompts yet; what the world could not judge raises a ShapeError.
         contact_sheet: Function ``(artifacts, path) -> None`` that shows many at once, or None.
         companions: Endings of files that it writes beside its own; ``read_metadata`` reads these too.
     """

@@ -61,7 +61,7 @@ def draw_scene(
         The first scene that fits.
 
     Raises:
-        ConfigError: There is no such split.
+        ConfigError: There is no such split, or no scene of it was found.
     """
     if split not in get_args(Split):
         raise ConfigError(f"expected split 'train', 'held_out' or 'any', got {split!r}")
@@ -69,7 +69,7 @@ def draw_scene(
         scene = propose()
         if scene is not None and split in ("any", split_of(scene)):
             return scene
-    raise AssertionError("rejection sampling did not end")
+    raise ConfigError(f"no scene of split {split!r} came of {_ATTEMPTS} attempts: leave it more room")
 
 
 def is_among(facts: Iterable[str], fraction: float) -> bool:

@@ -75,6 +75,7 @@ def test_what_cannot_be_done_is_refused_early(
         (["--loops", "often"], "--loops must be a whole number"),
         (["--frames", "8"], "unknown option --frames (toy models also take --loops, --beside;"),
         (["--beside", "a.toybox"], "--beside is a file of one result"),
+        (["--size", "100x2"], "a toy that large cannot be judged"),
     ):
         assert main(["eval", "nano", *words]) == 2
         assert says in capsys.readouterr().err

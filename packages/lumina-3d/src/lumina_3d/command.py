@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flagdit_core.errors import ConfigError
 from flagdit_core.metadata import fingerprints
 from flagdit_core.picture_files import read_picture
+from flagdit_core.pipeline.arguments import check_frame_size
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from flagdit_core.report import Report
 from lumina_3d import turntable
@@ -70,17 +71,25 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
     return generated
 
 
-def world(size: tuple[int, int] | None) -> "ObjectWorld":
-    """The object world.
+def world(pipeline: ObjectPipeline, request: GenerationRequest) -> "ObjectWorld":
+    """The object world; what its prompts ask for has room in views of any shape.
 
     Args:
-        size: Not looked at: what its prompts ask for has room in views of any shape.
+        pipeline: The model.
+        request: What to make, without prompts.
 
     Returns:
         The world.
-    """
-    from lumina_3d.world import ObjectWorld  # of no use but to evaluate, and slow to import
 
+    Raises:
+        FlagDiTError: There is no such size, or the views are too small to be judged.
+    """
+    from flagdit_core.shapes import check_sides  # of no use but to evaluate, and slow to import
+    from lumina_3d.world import ObjectWorld
+
+    width, height = request.size or (None, None)
+    size = check_frame_size(pipeline.components, height=height, width=width)
+    check_sides(size.width, size.height)
     return ObjectWorld()
 
 

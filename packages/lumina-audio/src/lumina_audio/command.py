@@ -58,18 +58,21 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
     return generated
 
 
-def world(size: tuple[int, int] | None) -> "SoundWorld":
-    """The sound world.
+def world(pipeline: AudioPipeline, request: GenerationRequest) -> "SoundWorld":
+    """The sound world for sounds of the duration that a command asks for.
 
     Args:
-        size: Not looked at: sounds have none.
+        pipeline: The model.
+        request: What to make, without prompts.
 
     Returns:
-        The world.
+        A world whose prompts ask for what has room in such a sound; longer ones are asked for no more than usual.
     """
     from lumina_audio.world import SoundWorld  # of no use but to evaluate, and slow to import
 
-    return SoundWorld()
+    usual = SoundWorld()
+    seconds = request.options.get("seconds", pipeline.components.defaults.get("audio_length_in_s"))
+    return SoundWorld(seconds=seconds) if seconds is not None and seconds < usual.seconds else usual
 
 
 def _num_samples(seconds: float | None, rate: int) -> int:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flagdit_core.pipeline.arguments import check_frame_size
 from flagdit_core.pipeline.request import Generated, GenerationRequest
 from lumina_image.artifacts import check_image_file
 from lumina_image.pipeline import ImagePipeline
@@ -42,15 +43,23 @@ def generate(pipeline: ImagePipeline, request: GenerationRequest) -> Generated:
     return Generated.of(output.images, output.report)
 
 
-def world(size: tuple[int, int] | None) -> "PictureWorld":
-    """The picture world for pictures of that size.
+def world(pipeline: ImagePipeline, request: GenerationRequest) -> "PictureWorld":
+    """The picture world for pictures of the size that a command asks for.
 
     Args:
-        size: (width, height), or None for square ones.
+        pipeline: The model.
+        request: What to make, without prompts.
 
     Returns:
         A world whose prompts ask for what has room in such a picture.
-    """
-    from lumina_image.world import PictureWorld  # of no use but to evaluate, and slow to import
 
-    return PictureWorld() if size is None else PictureWorld(aspect=size[0] / size[1])
+    Raises:
+        FlagDiTError: There is no such size, or the pictures are too small to be judged.
+    """
+    from flagdit_core.shapes import check_sides  # of no use but to evaluate, and slow to import
+    from lumina_image.world import PictureWorld
+
+    width, height = request.size or (None, None)
+    size = check_frame_size(pipeline.components, height=height, width=width)
+    check_sides(size.width, size.height)
+    return PictureWorld(aspect=size.width / size.height)

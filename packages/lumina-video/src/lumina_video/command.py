@@ -75,17 +75,31 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
     return Generated.of(films, output.report)
 
 
-def world(size: tuple[int, int] | None) -> "FilmWorld":
-    """The film world.
+def world(pipeline: VideoPipeline, request: GenerationRequest) -> "FilmWorld":
+    """The film world; what its prompts ask for has room in films of any shape.
 
     Args:
-        size: Not looked at: what its prompts ask for has room in films of any shape.
+        pipeline: The model.
+        request: What to make, without prompts.
 
     Returns:
         The world.
-    """
-    from lumina_video.world import FilmWorld  # of no use but to evaluate, and slow to import
 
+    Raises:
+        FlagDiTError: There is no such size or length, or the films are too small or too short to be judged.
+    """
+    from flagdit_core.shapes import check_sides  # of no use but to evaluate, and slow to import
+    from lumina_video.world import FilmWorld
+    from lumina_video.world.verifier import check_num_frames
+
+    (width, height), defaults = request.size or (None, None), pipeline.components.defaults
+    size = check_frame_size(pipeline.components, height=height, width=width)
+    check_sides(size.width, size.height)
+    num_frames = _num_frames(request.options, request.options.get("fps", defaults.get("fps")))
+    if num_frames is None:
+        num_frames = defaults.get("num_frames")
+    if num_frames is not None:  # else the pipeline says what is missing
+        check_num_frames(num_frames)
     return FilmWorld()
 
 

@@ -1,7 +1,7 @@
 """``lumina eval``: the world's verifier on what a model makes of held-out captions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,12 @@ def run_eval(options: EvalOptions) -> None:
         pipeline = load_object(modality.pipeline).from_pretrained(
             folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
         )
+    request = GenerationRequest(prompts=(), settings=settings, size=size, options=own_options, progress=False)
+    world = load_object(modality.world)(pipeline, request)
     kept: list[Any] = []
 
     def make(prompts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
-        request = GenerationRequest(
-            prompts=prompts, seeds=seeds, settings=settings, size=size, options=own_options, progress=False
-        )
-        return generate(pipeline, request).artifacts
+        return generate(pipeline, replace(request, prompts=prompts, seeds=seeds)).artifacts
 
     with tqdm(total=options.count, disable=None, leave=False, unit="caption") as bar:
 
@@ -96,7 +95,7 @@ def run_eval(options: EvalOptions) -> None:
 
         evaluation = evaluate(
             make,
-            load_object(modality.world)(size),
+            world,
             count=options.count,
             seed=options.seed,
             batch_size=options.batch_size,

@@ -19,7 +19,7 @@ class GenerationRequest:
     """What to make.
 
     Attributes:
-        prompts: P texts.
+        prompts: P texts; none yet where a world is asked for that fits the rest.
         settings: How to sample.
         negative_prompt: What to steer away from.
         size: (width, height), or None for the model's own.

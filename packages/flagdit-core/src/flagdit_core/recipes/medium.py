@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,13 @@ def make_and_verify(pipeline: Pipeline, modality: Modality, step: int, folder: P
     """
     assert modality.world is not None
     generate, artifacts = load_object(modality.generate), list[Any]()
+    request = GenerationRequest(prompts=(), settings=pipeline.components.sampling, progress=False)
+    world = load_object(modality.world)(pipeline, request)
 
     def make(texts: Sequence[str], seeds: Sequence[int]) -> Sequence[Any]:
-        request = GenerationRequest(prompts=texts, seeds=seeds, settings=pipeline.components.sampling, progress=False)
-        made: Sequence[Any] = generate(pipeline, request).artifacts
+        made: Sequence[Any] = generate(pipeline, replace(request, prompts=texts, seeds=seeds)).artifacts
         return made
 
-    world = load_object(modality.world)(None)
     evaluation = evaluate(make, world, count=prompts, seed=0, on_batch=artifacts.extend)
     if modality.contact_sheet is not None:
         load_object(modality.contact_sheet)(artifacts, folder / f"step-{step:06d}.png")

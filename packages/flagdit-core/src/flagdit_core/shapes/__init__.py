@@ -4,6 +4,6 @@ Needs ``flagdit-core[pictures]``. Read in this order: vocabulary, drawing, segme
 """
 
 from flagdit_core.shapes.drawing import Shape, draw_shapes
-from flagdit_core.shapes.look import Observation, Picture, SeenObject, look
+from flagdit_core.shapes.look import Observation, Picture, SeenObject, check_sides, look
 
-__all__ = ["Observation", "Picture", "SeenObject", "Shape", "draw_shapes", "look"]
+__all__ = ["Observation", "Picture", "SeenObject", "Shape", "check_sides", "draw_shapes", "look"]

@@ -50,6 +50,20 @@ class Observation:
     aspect: float
 
 
+def check_sides(width: int, height: int) -> None:
+    """Refuse a size at which nothing can be told.
+
+    Args:
+        width: Of a picture, in pixels.
+        height: Likewise.
+
+    Raises:
+        ShapeError: A side is under 32 pixels.
+    """
+    if min(width, height) < SHORTEST_SIDE:
+        raise ShapeError(f"expected sides of {SHORTEST_SIDE} pixels or more, got {width}x{height}")
+
+
 def look(picture: Picture, *, angle_step: float | None = None) -> Observation:
     """What a picture shows.
 
@@ -67,8 +81,7 @@ def look(picture: Picture, *, angle_step: float | None = None) -> Observation:
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
             raise ShapeError(f"expected a uint8 picture (height, width, 3), got {picture.dtype} {picture.shape}")
         picture = Image.fromarray(picture)
-    if min(picture.size) < SHORTEST_SIDE:
-        raise ShapeError(f"expected sides of {SHORTEST_SIDE} pixels or more, got {picture.width}x{picture.height}")
+    check_sides(picture.width, picture.height)
     aspect = picture.width / picture.height
     small = picture.convert("RGB").reduce(max(1, min(picture.size) // _WORKING_SIDE))
     pixels = np.asarray(small, dtype=np.float32)

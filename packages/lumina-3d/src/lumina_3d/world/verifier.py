@@ -4,7 +4,7 @@ import einops
 import numpy as np
 import numpy.typing as npt
 
-from flagdit_core.errors import ShapeError
+from flagdit_core.shapes import check_sides
 from flagdit_core.world import MISSING, Check, Verdict
 from lumina_3d.cameras import FRAME, Camera
 from lumina_3d.hull import seen_region
@@ -18,8 +18,6 @@ from lumina_3d.world.templates import template
 
 Floats = npt.NDArray[np.float32]
 
-SHORTEST_SIDE = 32
-"""Smaller views cannot be judged."""
 LEAST_OVERLAP = 0.7
 """An object is what it resembles most if its soft intersection over union with that in all views is at least this."""
 TURNS = (0.0, 90.0, 180.0, 270.0)
@@ -51,8 +49,7 @@ def verify(views: Views, caption: str | Claims) -> Verdict:
         True
     """
     claims = parse(caption) if isinstance(caption, str) else caption
-    if min(views.width, views.height) < SHORTEST_SIDE:
-        raise ShapeError(f"expected views of {SHORTEST_SIDE} pixels or more a side, got {views.width}x{views.height}")
+    check_sides(views.width, views.height)
     small = _reduced(views.images)
     seen = segment(small)
     numbers = _matching(claims, seen)

@@ -20,6 +20,19 @@ LEAST_FRAMES = 7
 """In shorter films a star turns by half its symmetry from frame to frame, and its direction cannot be told."""
 
 
+def check_num_frames(num_frames: int) -> None:
+    """Refuse a length at which motions cannot be told.
+
+    Args:
+        num_frames: Of a film.
+
+    Raises:
+        ShapeError: They are fewer than 7.
+    """
+    if num_frames < LEAST_FRAMES:
+        raise ShapeError(f"expected a film of at least {LEAST_FRAMES} frames, got {num_frames}")
+
+
 def verify(film: Film | Frames, caption: str | Claims) -> Verdict:
     """Compare a film with what a caption asserts.
 
@@ -42,8 +55,7 @@ def verify(film: Film | Frames, caption: str | Claims) -> Verdict:
     """
     claims = parse(caption) if isinstance(caption, str) else caption
     frames = film.frames if isinstance(film, Film) else film
-    if len(frames) < LEAST_FRAMES:
-        raise ShapeError(f"expected a film of at least {LEAST_FRAMES} frames, got {len(frames)}")
+    check_num_frames(len(frames))
     seen = [look(frame, angle_step=ANGLE_STEP) for frame in frames]
     checks = [_count(claims, seen)]
     if claims.background is not None:
