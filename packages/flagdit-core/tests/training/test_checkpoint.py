@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -122,6 +123,14 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
     assert len(steps) >= 11  # seven syncs (four files, the pointer, two folders), three renamings, and one not killed
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == (1, 2)
+
+
+def test_windows_is_not_asked_to_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, folders cannot be opened, and what is open for reading alone cannot be synced."""
+    monkeypatch.setattr("flagdit_core.training.checkpoint.os", SimpleNamespace(name="nt"))
+    _, state = _state()
+    folder = save_checkpoint(tmp_path, 3, state, settings={}, keep=1)
+    assert latest_checkpoint(tmp_path) == folder
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:

@@ -253,6 +253,8 @@ def _write_text(path: Path, text: str) -> None:
 
 def _sync(path: Path) -> None:
     """Make a file's bytes, or a folder's entries, survive a power cut."""
+    if os.name == "nt":  # where folders, and files that are only read, cannot be synced
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
