@@ -162,9 +162,13 @@ def test_runs_are_not_overwritten_or_invented(run, config, tmp_path: Path) -> No
 
 
 def test_a_run_with_all_its_steps_is_read_again(run, config, tmp_path: Path) -> None:
-    """Whoever was killed after the last step, before writing the model, gets the same networks and no more rows."""
-    whole, rows = run(tmp_path), _rows(tmp_path)
-    again = run(tmp_path, resume=True)
+    """Whoever was killed after the last step, before writing the model, gets the same networks and no more rows.
+
+    The last samples, which may not have been drawn, are.
+    """
+    whole, rows, drawn = run(tmp_path), _rows(tmp_path), list[int]()
+    again = run(tmp_path, resume=True, sample=lambda step, *_: drawn.append(step))
+    assert drawn == [6]
     assert again.finished and again.step == whole.step
     _assert_equal(whole, again)
     assert _rows(tmp_path) == rows

@@ -79,7 +79,8 @@ def train(
         output_dir: Receives ``checkpoints/``, ``scalars.csv`` and whatever ``sample`` writes to ``samples/``.
         resume: Go on from the latest checkpoint in ``output_dir``.
         sample: Called every ``sample_every`` steps and at the end as ``sample(step, model, text_encoder, folder)``,
-            with the averaged weights in place, without gradients, in evaluation mode, in the first process.
+            with the averaged weights in place, without gradients, in evaluation mode, in the first process. A resumed
+            run that has made all its steps calls it once more.
         stop_after: Stop once this many updates were made in all, at least 1, as if interrupted.
 
     Returns:
@@ -97,6 +98,8 @@ def train(
         start = run.begin(resume=resume)
         run.set_mode(training=True)
         end = config.num_steps if stop_after is None else min(stop_after, config.num_steps)
+        if start == config.num_steps:  # it may have been killed before its last samples were there
+            run.draw(start)
         step, loss = _steps(run, source, start, end)
         ema = run.end()
     checkpoint = latest_checkpoint(run.run_dir)
