@@ -56,6 +56,23 @@ def test_interrupted_run_ends_bit_equal(tmp_path: Path, monkeypatch: pytest.Monk
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
 
 
+def test_a_row_broken_off_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table goes on after its whole rows, and one that cannot be written anew is still there."""
+    before = "step,loss\n1,0.5\n2,\n"
+    (tmp_path / "metrics.csv").write_text(before + "3")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(csv.DictWriter, "writerows", _killed)
+        MetricsLog(tmp_path, ("step", "loss"), start=3)
+    assert (tmp_path / "metrics.csv").read_text() == before + "3"
+    MetricsLog(tmp_path, ("step", "loss"), start=3).write({"step": 3, "loss": 0.25})
+    assert (tmp_path / "metrics.csv").read_text() == before + "3,0.25\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_run_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
     """A checkpoint made with other settings is refused rather than mixed in."""
     vae(_recipe(tmp_path))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from flagdit_core.errors import ConfigError
+from flagdit_core.output import atomic_file
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +94,9 @@ class MetricsLog:
         rows: list[dict[str, str]] = []
         if self._path.exists():
             with self._path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
-        with self._path.open("w", newline="", encoding="utf-8") as file:
+                whole = (row for row in csv.DictReader(file) if None not in row.values())  # a kill breaks a row off
+                rows = [row for row in whole if int(row["step"]) <= start]
+        with atomic_file(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows)
