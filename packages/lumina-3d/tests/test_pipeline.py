@@ -130,6 +130,8 @@ def test_a_picture_of_the_front_is_kept(pipe: ObjectPipeline) -> None:
     torch.testing.assert_close(given[0, :, 0], expected)
     free = latents_of(pipe, seed=1)
     assert not torch.allclose(given[:, :, 1:], free[:, :, 1:], rtol=0, atol=1e-5)
+    clear, white = Image.new("RGBA", (32, 32), (255, 0, 0, 0)), Image.new("RGB", (32, 32), "white")
+    assert torch.equal(latents_of(pipe, image=clear, seed=1), latents_of(pipe, image=white, seed=1))
     wide = Image.new("RGB", (64, 16), "white")
     wide.paste((200, 0, 0), (32, 0, 48, 16))
     expected = np.full((32, 32, 3), 255, dtype=np.uint8)

@@ -36,6 +36,13 @@ def test_what_is_black_is_kept(pipe: ImagePipeline, image: Image.Image) -> None:
     assert not torch.allclose(made[..., 3:], free[..., 3:], atol=1e-4)
 
 
+def test_what_is_clear_of_a_picture_is_white(pipe: ImagePipeline) -> None:
+    """As it is in a file that the command line reads."""
+    clear, white = Image.new("RGBA", SIZE, (255, 0, 0, 0)), Image.new("RGB", SIZE, "white")
+    one, other = (pipe("a", image=each, mask_image=_mask(20), seed=1).latents for each in (clear, white))
+    assert torch.equal(one, other)
+
+
 def test_bad_input(pipe: ImagePipeline, image: Image.Image) -> None:
     """A picture without a mask, a mask without white, and another size each get their line."""
     with pytest.raises(ConfigError, match="needs both image and mask_image"):

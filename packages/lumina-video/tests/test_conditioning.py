@@ -98,6 +98,11 @@ def test_a_picture_of_the_right_size_is_unchanged() -> None:
     assert np.array_equal(as_frame(Image.fromarray(picture), SIZE), picture)
 
 
+def test_what_is_clear_of_a_picture_is_white() -> None:
+    """As it is in a file that the command line reads."""
+    assert (as_frame(Image.new("RGBA", (48, 32), (255, 0, 0, 0)), SIZE) == 255).all()
+
+
 def test_the_end_of_a_film() -> None:
     """The last frames in order, and no more than there are."""
     frames = np.stack(_pictures(5))

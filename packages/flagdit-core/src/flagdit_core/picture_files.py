@@ -29,11 +29,23 @@ def read_picture(path: Path | str) -> Image.Image:
     """
     try:
         with Image.open(path) as file:
-            rgba = _of_bytes(ImageOps.exif_transpose(file)).convert("RGBA")
+            return on_white(_of_bytes(ImageOps.exif_transpose(file)))
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture without transparency, RGB.
+
+    Args:
+        picture: Of any mode of up to 8 bits a channel.
+
+    Returns:
+        The picture on white.
+    """
+    rgba = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 

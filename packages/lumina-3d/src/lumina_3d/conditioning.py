@@ -6,6 +6,7 @@ from PIL import Image, ImageOps
 
 from flagdit_core.codec import Codec
 from flagdit_core.errors import ConfigError
+from flagdit_core.picture_files import on_white
 from flagdit_core.pipeline import Known
 from flagdit_core.pipeline.arguments import FrameSize
 from flagdit_core.pixels import to_pixels
@@ -31,7 +32,7 @@ def known_front(codec: Codec, image: Image.Image, shape: Shape, size: FrameSize,
     """
     if shape[1] < 2:
         raise ConfigError("a picture of the front is the only view, which leaves none to make: ask for more views")
-    image = image.convert("RGB")
+    image = on_white(image)
     corner = tuple(np.asarray(image)[0, 0].tolist())
     view = ImageOps.pad(image, (size.width, size.height), Image.Resampling.LANCZOS, color=corner)
     values, mask = torch.zeros(shape), torch.zeros(1, shape[1], 1, 1, dtype=torch.bool)

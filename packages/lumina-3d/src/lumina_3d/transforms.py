@@ -12,6 +12,7 @@ from PIL import Image
 from flagdit_core.errors import CodecError, ConfigError
 from flagdit_core.metadata import METADATA_KEY
 from flagdit_core.output import atomic_file, atomic_folder
+from flagdit_core.picture_files import on_white
 from lumina_3d.cameras import Camera
 from lumina_3d.views import Views
 
@@ -57,7 +58,7 @@ def load_views(folder: Path | str) -> Views:
     for file in files:
         try:
             with Image.open(folder / file) as image:
-                images.append(np.asarray(image.convert("RGB")))
+                images.append(np.asarray(on_white(image)))
         except OSError as error:
             raise CodecError(f"{folder / file} cannot be read as a picture: {error}") from error
     if len({image.shape for image in images}) != 1:

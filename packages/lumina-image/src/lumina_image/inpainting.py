@@ -6,6 +6,7 @@ from einops import reduce
 from PIL import Image
 
 from flagdit_core.errors import ConfigError, ShapeError
+from flagdit_core.picture_files import on_white
 from flagdit_core.pipeline import Components, Known
 from flagdit_core.pipeline.arguments import FrameSize
 from flagdit_core.pixels import to_pixels
@@ -40,5 +41,5 @@ def known_part(
     if not bool(anew.any()):
         raise ConfigError("mask_image is black everywhere: there is nothing to paint")
     kept = ~reduce(anew, "(rows y) (columns x) -> 1 rows columns", "max", rows=size.rows, columns=size.columns)
-    pixels = to_pixels(np.asarray(image.convert("RGB")))[None]
+    pixels = to_pixels(np.asarray(on_white(image)))[None]
     return Known(values=components.codec.encode(pixels.to(components.model.device))[0], mask=kept)

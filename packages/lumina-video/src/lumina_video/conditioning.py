@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError, ShapeError
+from flagdit_core.picture_files import on_white
 from flagdit_core.pipeline import Known
 from flagdit_core.pipeline.arguments import FrameSize
 from lumina_video.codec import FilmCodec, to_pixels
@@ -98,9 +99,7 @@ def as_frame(image: Image.Image, size: FrameSize) -> Picture:
     if not isinstance(image, Image.Image):
         raise ConfigError(f"expected a PIL image to begin or end with, got {type(image).__name__}")
     scale = max(size.width / image.width, size.height / image.height)
-    scaled = image.convert("RGB").resize(
-        (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
-    )
+    scaled = on_white(image).resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     left, top = (scaled.width - size.width) // 2, (scaled.height - size.height) // 2
     return np.asarray(scaled.crop((left, top, left + size.width, top + size.height)))
 
