@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from flagdit_core.cli import main
-from lumina_3d import ObjectPipeline, consistency, load_views
+from lumina_3d import EmptyForegroundError, Object3D, ObjectPipeline, Views, consistency, load_views, reconstruct
 
 PROMPT = "a medium blue cone on a large red cube"
 
@@ -123,6 +123,24 @@ def test_where_there_is_no_object_the_views_are_kept(
         assert error.startswith("error: ") and error.count("\n") == 1
         assert [path.name for path in tmp_path.iterdir()] == ["views"]
     assert load_views(tmp_path / "views").images.shape == (4, 32, 32, 3)
+
+
+def test_one_empty_object_does_not_cost_the_others(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are written; the error names the file that is not there."""
+    made = list[Views]()
+
+    def second_is_empty(views: Views, *, resolution: int) -> Object3D:
+        made.append(views)
+        if len(made) == 2:
+            raise EmptyForegroundError("found nothing", views)
+        return reconstruct(views, resolution=resolution)
+
+    monkeypatch.setattr("lumina_3d.command.reconstruct", second_is_empty)
+    assert _infer(tmp_path / "a.ply", saved, "--count", "3") == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'a-2.ply'} was not made: found nothing\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-1.ply", "a-3.ply"]
 
 
 @pytest.mark.parametrize(

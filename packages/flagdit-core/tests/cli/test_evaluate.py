@@ -79,6 +79,8 @@ def test_what_cannot_be_done_is_refused_early(
     ):
         assert main(["eval", "nano", *words]) == 2
         assert says in capsys.readouterr().err
+    assert main(["eval", "--loops", "3", "nano"]) == 2
+    assert "expected the model before --loops" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,15 +2,18 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flagdit_core.cli import main
 from flagdit_core.cli.infer import numbered_paths, parse_size
-from flagdit_core.errors import ConfigError, ShapeError
+from flagdit_core.errors import ConfigError, FlagDiTError, ShapeError
 from flagdit_core.modalities import Modality
+from flagdit_core.pipeline.request import Generated, GenerationRequest
 
 Run = Callable[..., int]
 
@@ -63,6 +66,8 @@ def test_dropped_tokens_are_told_and_strict_forbids_them(infer: Run, capsys: pyt
     [
         (["", "-o", "a.toy"], "prompt is empty"),
         ([" \n", "-o", "a.toy"], "prompt is empty"),
+        (["--loops", "3", "a", "-o", "a.toy"], "expected the prompt before --loops"),
+        (["--loops=3", "a", "-o", "a.toy"], "expected the prompt before --loops=3"),
         (["a", "-o", "a.xyz"], "expected one of .toy"),
         (["a", "-o", "a"], "no file ending"),
         (["a", "-o", "a.mp4"], "lumina-video"),
@@ -95,6 +100,27 @@ def test_wrong_input_is_one_line_and_writes_nothing(
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
     assert captured.out == ""
     assert list(Path().iterdir()) == []
+
+
+def test_one_of_several_that_cannot_be_made(
+    infer: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are written, and the error names it."""
+    generate = sys.modules["toys"].generate_toys
+
+    def spoilt(pipeline: object, request: GenerationRequest) -> Generated:
+        made = generate(pipeline, request)
+        return replace(made, artifacts=[made.artifacts[0], FlagDiTError("it broke"), made.artifacts[2]])
+
+    monkeypatch.setattr(sys.modules["toys"], "generate_toys", spoilt)
+    assert infer("a ring", "-o", "a.toy", "--count", "3") == 1
+    assert capsys.readouterr().err == "error: a-2.toy was not made: it broke\n"
+    assert sorted(path.name for path in Path().iterdir()) == ["a-1.toy", "a-3.toy"]
+
+
+def test_a_sentence_may_begin_with_dashes(infer: Run) -> None:
+    """Only what is spelled as an option is taken for one."""
+    assert infer("-o", "a.toy", "--steps", "1", "--", "-- a ring") == 0
 
 
 def test_an_error_keeps_the_file_that_was_there(infer: Run) -> None:

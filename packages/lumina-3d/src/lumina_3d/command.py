@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
-    """The objects that a command asks for; without files to write, views stand for objects that cannot be made.
+    """The objects that a command asks for; of several, errors stand for those that cannot be made.
+
+    Without files to write, their views do.
 
     Args:
         pipeline: The model.
@@ -34,8 +36,8 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
         The objects with their metadata.
 
     Raises:
-        FlagDiTError: As :meth:`ObjectPipeline.__call__`; and EmptyForegroundError where views show no object, after
-            they were written to the folder that was asked for.
+        FlagDiTError: As :meth:`ObjectPipeline.__call__`; and EmptyForegroundError where the views of a single one show
+            no object, after they were written to the folder that was asked for.
     """
     options = request.options
     width, height = request.size or (None, None)
@@ -62,12 +64,14 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
                 f"{path}: STL files hold neither colours nor settings; .glb, .obj and .ply files do"
             )
     if not request.paths:
-        return Generated.of([_object_or_views(views, resolution) for views in output.views], output.report)
-    try:
-        generated = _with_agreement(output.objects(mesh_resolution=resolution), output.report)
-    except EmptyForegroundError as error:
-        raise _keep_views(error, request, output.report) from error
-    _write_extras(generated.artifacts[0], options, {**generated.metadata[0], **request.source})
+        made = [_object_or_error(views, resolution) for views in output.views]
+        return Generated.of([item if isinstance(item, Object3D) else item.views for item in made], output.report)
+    generated = _with_agreement([_object_or_error(views, resolution) for views in output.views], output.report)
+    first = generated.artifacts[0]
+    if isinstance(first, Object3D):
+        _write_extras(first, options, {**generated.metadata[0], **request.source})
+    elif len(generated.artifacts) == 1:
+        raise _keep_views(first, request, output.report) from first
     return generated
 
 
@@ -93,12 +97,12 @@ def world(pipeline: ObjectPipeline, request: GenerationRequest) -> "ObjectWorld"
     return ObjectWorld()
 
 
-def _object_or_views(views: Views, resolution: int) -> Object3D | Views:
-    """The object in views, or the views if there is none in them."""
+def _object_or_error(views: Views, resolution: int) -> Object3D | EmptyForegroundError:
+    """The object in views, or what is wrong with them if there is none."""
     try:
         return reconstruct(views, resolution=resolution)
-    except EmptyForegroundError:
-        return views
+    except EmptyForegroundError as error:
+        return error
 
 
 def _keep_views(error: EmptyForegroundError, request: GenerationRequest, report: Report) -> EmptyForegroundError:
@@ -110,18 +114,22 @@ def _keep_views(error: EmptyForegroundError, request: GenerationRequest, report:
     return EmptyForegroundError(f"{error}; the views are in {folder}", error.views)
 
 
-def _with_agreement(items: Sequence[Object3D], report: Report) -> Generated:
+def _with_agreement(items: Sequence[Object3D | EmptyForegroundError], report: Report) -> Generated:
     """Objects whose metadata tell how far the views agree on them; too little of it is reported."""
-    agreements = [consistency(item.views, item.mesh).mean_silhouette_iou for item in items]
+    agreements = [
+        consistency(item.views, item.mesh).mean_silhouette_iou if isinstance(item, Object3D) else None for item in items
+    ]
     for number, agreement in enumerate(agreements, start=1):
-        if agreement < LEAST_AGREEMENT:
+        if agreement is not None and agreement < LEAST_AGREEMENT:
             report.deviation(
                 f"the views of object {number} contradict one another: they overlap with it by {agreement:.0%} on "
                 f"average, expected {LEAST_AGREEMENT:.0%} or more; another seed may help"
             )
     generated = Generated.of(items, report)
     told = zip(generated.metadata, agreements, strict=True)
-    return replace(generated, metadata=[{**settings, "view_agreement": round(share, 3)} for settings, share in told])
+    return replace(
+        generated, metadata=[{**settings, "view_agreement": share and round(share, 3)} for settings, share in told]
+    )
 
 
 def _write_extras(item: Object3D, options: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from flagdit_core.cli.collection import no_collection
 from flagdit_core.cli.infer import parse_size
 from flagdit_core.cli.models import find_model, pipeline_settings
-from flagdit_core.cli.options import parse_options
+from flagdit_core.cli.options import check_first, parse_options
 from flagdit_core.devices import pick_device, pick_dtype
 from flagdit_core.errors import ConfigError
 from flagdit_core.modalities import load_object
@@ -57,6 +57,7 @@ def run_eval(options: EvalOptions) -> None:
         from flagdit_core.pipeline import weights_digest
         from flagdit_core.pipeline.request import GenerationRequest
 
+    check_first(options.target, "the model")
     for path in (options.output, options.sheet):
         if path is not None:
             check_output(path)

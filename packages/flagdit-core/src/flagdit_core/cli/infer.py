@@ -8,9 +8,9 @@ from pathlib import Path
 
 from flagdit_core.cli.collection import no_collection
 from flagdit_core.cli.models import pipeline_settings
-from flagdit_core.cli.options import parse_options
+from flagdit_core.cli.options import check_first, parse_options
 from flagdit_core.devices import pick_device, pick_dtype
-from flagdit_core.errors import ConfigError, ShapeError
+from flagdit_core.errors import ConfigError, FlagDiTError, ShapeError
 from flagdit_core.modalities import load_object, modality_of_file
 from flagdit_core.output import check_output
 
@@ -49,9 +49,11 @@ def run_infer(options: InferOptions) -> None:
         options: What was typed.
 
     Raises:
-        FlagDiTError: Something is wrong with the input, the model or the output; nothing was written then.
+        FlagDiTError: Something is wrong with the input, the model or the output, and nothing was written; or some of
+            several could not be made, and the others were.
     """
     started = time.perf_counter()
+    check_first(options.prompt, "the prompt")
     modality = modality_of_file(options.output)
     paths = numbered_paths(options.output, options.count)
     for path in paths:
@@ -86,7 +88,11 @@ def run_infer(options: InferOptions) -> None:
             folder, device=pick_device(options.device), dtype=pick_dtype(options.dtype)
         )
     generated = generate(pipeline, request)
+    failures = list[str]()
     for path, artifact, metadata in zip(paths, generated.artifacts, generated.metadata, strict=True):
+        if isinstance(artifact, FlagDiTError):
+            failures.append(f"{path} was not made: {artifact}")
+            continue
         save(artifact, path, {**metadata, **request.source})
         print(path)
     for line in generated.report.deviations:
@@ -94,6 +100,8 @@ def run_infer(options: InferOptions) -> None:
     seed = generated.metadata[0]["seed"]
     print(f"seed {seed}, {settings.num_inference_steps} {settings.solver} steps, "
           f"guidance {settings.guidance_scale:g}, {time.perf_counter() - started:.1f} s")  # fmt: skip
+    if failures:
+        raise FlagDiTError("; ".join(failures))
 
 
 def numbered_paths(output: Path, count: int) -> list[Path]:

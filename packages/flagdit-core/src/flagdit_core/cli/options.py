@@ -1,10 +1,27 @@
 """Options of ``lumina infer`` and ``lumina eval`` that a modality brings along."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.modalities import Modality, Option
+
+_OPTION = re.compile(r"--[a-z][a-z0-9-]*(=|$)")
+
+
+def check_first(word: str, what: str) -> None:
+    """Refuse an option that was typed where the command's own argument is to be.
+
+    Args:
+        word: What was taken for the argument, because the command itself does not know that option.
+        what: What was expected, for messages: "the prompt".
+
+    Raises:
+        ConfigError: It is spelled as an option.
+    """
+    if _OPTION.match(word):
+        raise ConfigError(f"expected {what} before {word}: options that not all models take come after it")
 
 
 def parse_options(words: Sequence[str], modality: Modality, what: str) -> dict[str, Any]:

@@ -102,7 +102,8 @@ class Generated:
     """What was made.
 
     Attributes:
-        artifacts: The modality's own media, prompt after prompt.
+        artifacts: The modality's own media, prompt after prompt; for one of several that could not be made, the
+            FlagDiTError that says why.
         metadata: For each, the JSON-ready settings that make it again.
         report: Of the whole batch.
     """
@@ -116,7 +117,7 @@ class Generated:
         """Artifacts with each one's share of the report.
 
         Args:
-            artifacts: The modality's own media.
+            artifacts: As the attribute.
             report: A report whose prompts, seeds and indices have one item for each artifact.
 
         Returns:
