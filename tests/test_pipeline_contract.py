@@ -114,12 +114,15 @@ def test_latents_in_and_out(pipe: Any, medium: Medium) -> None:
     assert given.latents.shape == (2, *medium.shape)
     torch.testing.assert_close(given.latents, drawn.latents)
     assert (given.report.settings["from_latents"], drawn.report.settings["from_latents"]) == (True, False)
+    assert (given.report.settings["seeds"], drawn.report.settings["seeds"]) == ([None] * 2, [9] * 2)
 
 
 def test_latents_leave_a_stochastic_solver_its_seed(pipe: Any, medium: Medium) -> None:
     """The noise that it adds on the way comes from the seed, which can be given beside latents and makes them again."""
     start = torch.zeros(1, *medium.shape)
-    first, again, other = (pipe(PROMPT, latents=start, solver="sde-heun", seed=seed).latents for seed in (1, 1, 2))
+    outputs = [pipe(PROMPT, latents=start, solver="sde-heun", seed=seed) for seed in (1, 1, 2)]
+    assert [output.report.settings["seeds"] for output in outputs] == [[1], [1], [2]]
+    first, again, other = (output.latents for output in outputs)
     torch.testing.assert_close(first, again)
     assert not torch.allclose(first, other, atol=1e-2)
 
@@ -214,8 +217,11 @@ def test_to_moves_all_parts_and_the_noise_stays(pipe: Any, medium: Medium, saved
     loaded = type(pipe).from_pretrained(saved, dtype=torch.bfloat16)
     assert precisions(loaded, medium) == {torch.bfloat16}
     half = loaded(PROMPT, seed=2)
-    assert loaded.to(dtype=torch.float32) is loaded
-    assert precisions(loaded, medium) == {torch.float32}
+    for arguments in ((torch.float32,), ("cpu", torch.bfloat16), (None, torch.float32)):
+        assert loaded.to(*arguments) is loaded
+        assert precisions(loaded, medium) == {arguments[-1]}
+    with pytest.raises(ConfigError, match="a device and a dtype"):
+        loaded.to(torch.float32, torch.bfloat16)
     for each in (pipe, loaded):
         whole = each(PROMPT, seed=2)
         assert half.latents.dtype == whole.latents.dtype == torch.float32

@@ -138,11 +138,11 @@ class Pipeline(ABC):
         """
         self.components.save_pretrained(folder, class_name=type(self).__name__)
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+    def to(self, device: torch.device | str | torch.dtype | None = None, dtype: torch.dtype | None = None) -> Self:
         """Move the pipeline, in place.
 
         Args:
-            device: Where to; None leaves it where it is.
+            device: Where to; None leaves it where it is. A dtype alone may stand here too, as in PyTorch.
             dtype: Precision of the weights; None leaves it.
 
         Returns:

@@ -50,16 +50,23 @@ class Components:
                 f"but the codec gives {self.codec.latent_channels}"
             )
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+    def to(self, device: torch.device | str | torch.dtype | None = None, dtype: torch.dtype | None = None) -> Self:
         """Move all parts, in place.
 
         Args:
-            device: Where to; None leaves them where they are.
+            device: Where to; None leaves them where they are. A dtype alone may stand here too, as in PyTorch.
             dtype: Precision of the weights; None leaves it.
 
         Returns:
             The same components.
+
+        Raises:
+            ConfigError: Two dtypes are given.
         """
+        if isinstance(device, torch.dtype):
+            if dtype is not None:
+                raise ConfigError(f"expected a device and a dtype, got {device} and {dtype}")
+            device, dtype = None, device
         self.text_encoder.to(device=device, dtype=dtype)
         self.model.to(device=device, dtype=dtype)
         self.codec.to(device=device, dtype=dtype)

@@ -110,7 +110,7 @@ def generate_latents(
     kernels = explain(device=network.device, head_dim=network.config.head_dim)
     report.record(
         **settings.to_dict(),
-        seeds=list(seeds),
+        seeds=list(seeds) if latents is None or settings.is_stochastic else [None] * count,
         indices=list(indices),
         function_evaluations=velocity.evaluations,
         device=str(network.device),
