@@ -25,12 +25,12 @@ NANO = WorldRecipe(
         views_stage(steps=800, objects=_FEW, shares={"one object": 0.4, "one on another": 0.3, "side by side": 0.3}),
         views_stage(steps=2000, objects=_MANY, shares={"one object": 0.2, "one on another": 0.4, "side by side": 0.4}),
         views_stage(
-            steps=2000, objects=_MANY, shares={"one object": 0.15, "one on another": 0.4, "side by side": 0.45}
+            steps=6000, objects=_MANY, shares={"one object": 0.15, "one on another": 0.4, "side by side": 0.45}
         ),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=6000,
+        num_steps=10_000,
         batch_size=16,
         learning_rate=1e-3,
         muon_learning_rate=2e-3,
@@ -39,7 +39,7 @@ NANO = WorldRecipe(
         sample_every=300,
         checkpoint_every=100,
     ),
-    sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(12, 8, 8)),
+    sampling=SamplingSettings(num_inference_steps=12, guidance_scale=4.0, training_shape=(12, 8, 8)),
     sampled_prompts=18,
 )
 

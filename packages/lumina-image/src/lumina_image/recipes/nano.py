@@ -18,6 +18,7 @@ _ANY_ASPECT = {(128, 128): 0.76, (128, 96): 0.06, (96, 128): 0.06, (160, 96): 0.
 _ONE_OBJECT = {1: 1.0}
 _FEW = {1: 9_000, 2: 9_000, 3: 9_000}
 _MANY = {1: 12_000, 2: 18_000, 3: 9_000}
+_MOST = {1: 24_000, 2: 30_000, 3: 24_000}
 
 NANO = WorldRecipe(
     output_dir=Path("runs/nano"),
@@ -31,10 +32,11 @@ NANO = WorldRecipe(
         picture_stage(steps=1500, pictures=_FEW, sizes=_SQUARE, shares={1: 0.5, 2: 0.38, 3: 0.12}),
         picture_stage(steps=3166, pictures=_MANY, sizes=_SQUARE, shares={1: 0.38, 2: 0.45, 3: 0.17}),
         picture_stage(steps=4284, pictures=_MANY, sizes=_SQUARE, shares={1: 0.34, 2: 0.46, 3: 0.2}),
+        picture_stage(steps=5300, pictures=_MOST, sizes=_SQUARE, shares={1: 0.26, 2: 0.42, 3: 0.32}),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=14_700,
+        num_steps=20_000,
         sample_every=500,
         checkpoint_every=250,
     ),
