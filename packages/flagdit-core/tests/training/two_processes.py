@@ -45,7 +45,7 @@ def main() -> None:
         assert not any(isinstance(parameter, DTensor) or parameter.numel() == 0 for parameter in network.parameters())
     with result.ema.applied():
         total = sum(parameter.double().sum().item() for parameter in model.parameters())
-    print(f"average {total:.6f}", flush=True)  # noqa: T201 - what the test reads
+    (Path(sys.argv[1]) / f"average-{os.environ['RANK']}.txt").write_text(f"{total:.6f}")
 
 
 if __name__ == "__main__":
