@@ -41,8 +41,8 @@ _REMARKS = {
     ("image", "solvers"): """
 Two hundred captions do not tell twelve steps with a time shift of 1.5 or 2, sixteen, and twenty-four apart; a
 second-order solver of that cost and fewer steps are worse. On the 1000 of the model card, with the same noise, twelve
-steps pass 651 with a shift of 2 and 643 with 1.5, and twenty-four with a shift of 2 pass 656: the twelve with 2 stay the
-model's default.
+steps pass 651 with a shift of 2 and 643 with 1.5, and twenty-four with a shift of 2 pass 656: the twelve with 2 stay
+the model's default.
 """,
     ("image", "sizes"): """
 None of the switches reaches the goal of four fifths, and more training on one size has not brought it nearer. The model
