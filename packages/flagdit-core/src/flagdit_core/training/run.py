@@ -59,7 +59,7 @@ class Run:
         self.config, self.run_dir, self.sample, self.processes = config, run_dir, sample, processes
         self.device = model.device
         self.null = _null_condition(model, text_encoder)
-        processes.share(config.batch_size)
+        processes.share(config.batch_size)  # or refuse before anything is begun
         self.given = nn.ModuleDict({"model": model} | ({} if text_encoder is None else {"text_encoder": text_encoder}))
         trained = [parameter for parameter in self.given.parameters() if parameter.requires_grad]
         if odd := {str(parameter.dtype) for parameter in trained} - {"torch.float32"}:
