@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from flagdit_core.errors import CodecError, DataError, OutputError
-from flagdit_core.picture_files import fitted, fitting_size, read_picture, read_png_metadata, save_png
+from flagdit_core.errors import CodecError, ConfigError, DataError, OutputError
+from flagdit_core.picture_files import fitted, fitting_size, on_white, read_picture, read_png_metadata, save_png
 
 
 def test_what_is_clear_becomes_white(tmp_path: Path) -> None:
@@ -29,23 +29,27 @@ def test_pictures_taken_sideways_are_turned(tmp_path: Path) -> None:
 
 
 def test_greys_of_sixteen_bits(tmp_path: Path) -> None:
-    """They are scaled to eight, not cut off at white; what has no such range is refused."""
+    """They are scaled to eight, not cut off at white, in files and in memory; what has no such range is refused."""
     levels = np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)
     Image.fromarray(levels).save(tmp_path / "a.png")
     assert np.asarray(read_picture(tmp_path / "a.png"))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert np.asarray(on_white(Image.fromarray(levels)))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    with pytest.raises(ConfigError, match="expected 8 or 16 bits"):
+        on_white(Image.fromarray(levels.astype(np.int32)))
     Image.fromarray(levels.astype(np.float32)).save(tmp_path / "a.tiff")
     with pytest.raises(DataError, match=r"a\.tiff cannot be read as a picture: expected 8 or 16 bits"):
         read_picture(tmp_path / "a.tiff")
 
 
 def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
-    """A missing file, a text and half a picture raise one line with their name."""
+    """A missing file, a text, half a picture and one with a damaged block raise one line with their name."""
     (tmp_path / "text.png").write_text("no picture")
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)  # of several blocks
     Image.fromarray(noise).save(tmp_path / "half.png")
     data = (tmp_path / "half.png").read_bytes()
     (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
-    damaged = {"none.png": "there is no file", "text.png": "cannot be read", "half.png": "cannot be read"}
+    (tmp_path / "bent.png").write_bytes(b"?DAT".join(data.rsplit(b"IDAT", 1)))
+    damaged = {"none.png": "there is no file", **dict.fromkeys(["text.png", "half.png", "bent.png"], "cannot be read")}
     for name, says in damaged.items():
         with pytest.raises(DataError, match=says) as caught:
             read_picture(tmp_path / name)

@@ -43,11 +43,27 @@ def test_what_is_clear_of_a_picture_is_white(pipe: ImagePipeline) -> None:
     assert torch.equal(one, other)
 
 
+def test_pictures_and_masks_of_sixteen_bits(pipe: ImagePipeline) -> None:
+    """They mean what they mean in eight: nothing is cut off at white."""
+    levels = np.random.default_rng(0).integers(0, 256, SIZE[::-1], dtype=np.uint16)
+    left = np.arange(SIZE[0]) // 20 * 100  # black, dark, and white from column 40 on
+    one, other = (
+        pipe("a", image=image, mask_image=mask, seed=1).latents
+        for image, mask in (
+            (Image.fromarray(levels.astype(np.uint8)), _mask(40)),
+            (Image.fromarray(256 * levels), Image.fromarray(np.tile(256 * left, (SIZE[1], 1)).astype(np.uint16))),
+        )
+    )
+    assert torch.equal(one, other)
+
+
 def test_bad_input(pipe: ImagePipeline, image: Image.Image) -> None:
     """A picture without a mask, a mask without white, and another size each get their line."""
     with pytest.raises(ConfigError, match="needs both image and mask_image"):
         pipe("a red circle", image=image)
     with pytest.raises(ConfigError, match="nothing to paint"):
         pipe("a red circle", image=image, mask_image=Image.new("L", SIZE, 0))
+    with pytest.raises(ConfigError, match="expected a PIL image, got ndarray"):
+        pipe("a red circle", image=np.asarray(image), mask_image=_mask(20))
     with pytest.raises(ShapeError, match="expected image of 48x32 pixels, got 32x32"):
         pipe("a red circle", image=image.resize((32, 32)), mask_image=_mask(20))

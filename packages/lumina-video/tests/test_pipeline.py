@@ -118,8 +118,8 @@ def test_a_next_prompt_too_long_is_told(pipe: VideoPipeline) -> None:
     [
         ({"next_prompt": " "}, ConfigError, "needs a next_prompt"),
         ({"next_prompt": ["a"]}, ConfigError, "needs a next_prompt"),
-        ({"image": "a.png"}, ConfigError, "expected a PIL image .* got str"),
-        ({"last_image": torch.zeros(3, 32, 48)}, ConfigError, "expected a PIL image .* got Tensor"),
+        ({"image": "a.png"}, ConfigError, "expected a PIL image, got str"),
+        ({"last_image": torch.zeros(3, 32, 48)}, ConfigError, "expected a PIL image, got Tensor"),
         ({"video": "a.mp4"}, ConfigError, "video must be a Film, got str; read_film reads one"),
         ({"next_prompt": "a", "num_frames": 1}, ConfigError, "2 latent frames"),
         ({"height": 100}, ShapeError, "multiple of 16, got 100; the nearest are 96 and 112"),

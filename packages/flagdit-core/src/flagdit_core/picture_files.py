@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from flagdit_core.errors import CodecError, DataError
+from flagdit_core.errors import CodecError, ConfigError, DataError
 from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
 from flagdit_core.output import atomic_file
+
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises for files that are damaged or no pictures; SyntaxError is its word for PNG files."""
 
 
 def read_picture(path: Path | str) -> Image.Image:
@@ -29,10 +32,10 @@ def read_picture(path: Path | str) -> Image.Image:
     """
     try:
         with Image.open(path) as file:
-            return on_white(_of_bytes(ImageOps.exif_transpose(file)))
+            return on_white(ImageOps.exif_transpose(file))
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
 
 
@@ -40,21 +43,36 @@ def on_white(picture: Image.Image) -> Image.Image:
     """A picture without transparency, RGB.
 
     Args:
-        picture: Of any mode of up to 8 bits a channel.
+        picture: As for :func:`of_bytes`.
 
     Returns:
         The picture on white.
+
+    Raises:
+        ConfigError: As :func:`of_bytes`.
     """
-    rgba = picture.convert("RGBA")
+    rgba = of_bytes(picture).convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
-def _of_bytes(picture: Image.Image) -> Image.Image:
-    """A picture of 8 bits a channel; Pillow would cut off what is brighter."""
+def of_bytes(picture: Image.Image) -> Image.Image:
+    """A picture of 8 bits a channel; Pillow would cut off what is brighter.
+
+    Args:
+        picture: Of up to 16 bits a channel.
+
+    Returns:
+        The picture itself where it has 8.
+
+    Raises:
+        ConfigError: It is no Pillow picture, or has more bits.
+    """
+    if not isinstance(picture, Image.Image):
+        raise ConfigError(f"expected a PIL image, got {type(picture).__name__}")
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
-        raise ValueError("expected 8 or 16 bits a channel, got 32")
+        raise ConfigError("expected 8 or 16 bits a channel, got 32")
     return picture
 
 
@@ -129,6 +147,6 @@ def read_png_metadata(path: Path | str) -> dict[str, Any]:
             text = image.info.get(METADATA_KEY)
     except FileNotFoundError as error:
         raise CodecError(f"there is no file {path}") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise CodecError(f"{path} cannot be read as a picture: {error}") from error
     return decode_metadata(text, path)

@@ -28,7 +28,7 @@ def known_front(codec: Codec, image: Image.Image, shape: Shape, size: FrameSize,
         Values (C, V, h, w) and mask (1, V, 1, 1).
 
     Raises:
-        ConfigError: There is no other view to make.
+        ConfigError: There is no other view to make, or the image is no picture.
     """
     if shape[1] < 2:
         raise ConfigError("a picture of the front is the only view, which leaves none to make: ask for more views")

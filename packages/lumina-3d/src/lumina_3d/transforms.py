@@ -12,7 +12,7 @@ from PIL import Image
 from flagdit_core.errors import CodecError, ConfigError
 from flagdit_core.metadata import METADATA_KEY
 from flagdit_core.output import atomic_file, atomic_folder
-from flagdit_core.picture_files import on_white
+from flagdit_core.picture_files import UNREADABLE, on_white
 from lumina_3d.cameras import Camera
 from lumina_3d.views import Views
 
@@ -59,7 +59,7 @@ def load_views(folder: Path | str) -> Views:
         try:
             with Image.open(folder / file) as image:
                 images.append(np.asarray(on_white(image)))
-        except OSError as error:
+        except UNREADABLE as error:
             raise CodecError(f"{folder / file} cannot be read as a picture: {error}") from error
     if len({image.shape for image in images}) != 1:
         raise CodecError(f"expected one or more pictures of one size in {folder}")

@@ -10,6 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from flagdit_core.errors import CodecError, OutputError, ShapeError
 from flagdit_core.metadata import METADATA_KEY, decode_metadata, encode_metadata
 from flagdit_core.output import atomic_file, check_ending
+from flagdit_core.picture_files import UNREADABLE
 
 _SOFTWARE = "lumina-image"
 _EXIF_IFD, _EXIF_SOFTWARE, _EXIF_COMMENT = 0x8769, 0x0131, 0x9286
@@ -83,7 +84,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
             text = image.info.get(METADATA_KEY)
     except FileNotFoundError as error:
         raise CodecError(f"there is no file {path}") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise CodecError(f"{path} cannot be read as a picture: {error}") from error
     if text is None and isinstance(comment, bytes):  # anything else is a comment that somebody else wrote
         text = comment.removeprefix(_COMMENT_IS_ASCII).decode("ascii", errors="replace")

@@ -6,7 +6,7 @@ from einops import reduce
 from PIL import Image
 
 from flagdit_core.errors import ConfigError, ShapeError
-from flagdit_core.picture_files import on_white
+from flagdit_core.picture_files import of_bytes, on_white
 from flagdit_core.pipeline import Components, Known
 from flagdit_core.pipeline.arguments import FrameSize
 from flagdit_core.pixels import to_pixels
@@ -27,13 +27,14 @@ def known_part(
         Values (C, H, W) and mask (1, H, W) in latent cells; None without a picture.
 
     Raises:
-        ConfigError: One of the two is missing, or the mask leaves nothing to paint.
+        ConfigError: One of the two is missing or no picture, or the mask leaves nothing to paint.
         ShapeError: One of them has another size.
     """
     if image is None and mask is None:
         return None
     if image is None or mask is None:
         raise ConfigError("in-painting needs both image and mask_image, white where the picture is to be painted anew")
+    image, mask = on_white(image), of_bytes(mask)
     for name, picture in (("image", image), ("mask_image", mask)):
         if picture.size != (size.width, size.height):
             raise ShapeError(f"expected {name} of {size} pixels, got {picture.width}x{picture.height}")
@@ -41,5 +42,5 @@ def known_part(
     if not bool(anew.any()):
         raise ConfigError("mask_image is black everywhere: there is nothing to paint")
     kept = ~reduce(anew, "(rows y) (columns x) -> 1 rows columns", "max", rows=size.rows, columns=size.columns)
-    pixels = to_pixels(np.asarray(on_white(image)))[None]
+    pixels = to_pixels(np.asarray(image))[None]
     return Known(values=components.codec.encode(pixels.to(components.model.device))[0], mask=kept)

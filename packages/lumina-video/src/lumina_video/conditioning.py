@@ -96,10 +96,9 @@ def as_frame(image: Image.Image, size: FrameSize) -> Picture:
     Raises:
         ConfigError: It is something else.
     """
-    if not isinstance(image, Image.Image):
-        raise ConfigError(f"expected a PIL image to begin or end with, got {type(image).__name__}")
+    image = on_white(image)
     scale = max(size.width / image.width, size.height / image.height)
-    scaled = on_white(image).resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    scaled = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     left, top = (scaled.width - size.width) // 2, (scaled.height - size.height) // 2
     return np.asarray(scaled.crop((left, top, left + size.width, top + size.height)))
 
