@@ -22,7 +22,7 @@ def pick_device(name: str | None) -> "torch.device":
 
     Raises:
         ConfigError: It is no device's name.
-        BackendUnavailableError: It is not there.
+        BackendUnavailableError: It is not there, or has no float64, as Apple's "mps".
     """
     import torch
 
@@ -33,9 +33,11 @@ def pick_device(name: str | None) -> "torch.device":
     except RuntimeError as error:
         raise ConfigError(f"device must be cpu, cuda or cuda:N, got {name!r}") from error
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BackendUnavailableError(f"device {name!r} is not available here; leave it out, or use cpu") from error
+        torch.empty(1, dtype=torch.float64, device=device)  # rotary angles are computed in it: see rotary_cos_sin
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise BackendUnavailableError(
+            f"device {name!r} is not available here, or has no float64; leave it out, or use cpu"
+        ) from error
     return device
 
 

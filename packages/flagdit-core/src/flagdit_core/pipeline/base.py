@@ -120,6 +120,7 @@ class Pipeline(ABC):
 
         Raises:
             CheckpointError: There is no such model, or its folder is half-written, damaged or of another modality.
+            BackendUnavailableError: The device cannot be used here.
         """
         folder = resolve_model(model, cls.modality.models)
         components = load_components(
@@ -147,6 +148,10 @@ class Pipeline(ABC):
 
         Returns:
             The same pipeline.
+
+        Raises:
+            ConfigError: Two dtypes are given, or it is no device's name.
+            BackendUnavailableError: The device cannot be used here.
         """
         self.components.to(device, dtype)
         return self

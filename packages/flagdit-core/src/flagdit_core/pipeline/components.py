@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import torch
 
 from flagdit_core.codec import Codec
+from flagdit_core.devices import pick_device
 from flagdit_core.errors import CheckpointError, ConfigError
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.output import atomic_folder
@@ -61,12 +62,14 @@ class Components:
             The same components.
 
         Raises:
-            ConfigError: Two dtypes are given.
+            ConfigError: Two dtypes are given, or it is no device's name.
+            BackendUnavailableError: The device is not there, or has no float64, as Apple's "mps".
         """
         if isinstance(device, torch.dtype):
             if dtype is not None:
                 raise ConfigError(f"expected a device and a dtype, got {device} and {dtype}")
             device, dtype = None, device
+        device = None if device is None else pick_device(str(device))
         self.text_encoder.to(device=device, dtype=dtype)
         self.model.to(device=device, dtype=dtype)
         self.codec.to(device=device, dtype=dtype)
@@ -131,6 +134,7 @@ def load_components(
 
     Raises:
         CheckpointError: The folder is missing, half-written, of another modality, or a file in it is damaged.
+        BackendUnavailableError: The device cannot be used here.
     """
     index = read_model_index(folder, class_name=class_name)
     check_folder(folder, index)
