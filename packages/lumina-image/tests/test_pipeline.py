@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from flagdit_core.errors import ConfigError, OutOfMemoryError, ShapeError
+from flagdit_core.errors import CodecError, ConfigError, OutOfMemoryError, ShapeError
 from flagdit_core.picture_codec import PictureCodec
 from lumina_image import ImagePipeline
 
@@ -112,6 +112,14 @@ def test_wrong_arguments_are_one_line(
     with pytest.raises(error, match=says) as caught:
         pipe(PROMPT, **arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["pil", "np", "pt"])
+def test_what_is_no_number_is_no_picture(kind: str, pipe: ImagePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A codec that overflowed, as some do in float16, is told in every form of output."""
+    monkeypatch.setattr(type(pipe.components.codec), "decode", lambda *_: torch.full((1, 3, 32, 48), torch.nan))
+    with pytest.raises(CodecError, match="not all finite"):
+        pipe(PROMPT, output_type=kind)
 
 
 def test_running_out_of_memory_says_the_size(

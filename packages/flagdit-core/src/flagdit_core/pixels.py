@@ -28,6 +28,23 @@ def to_pixels(pictures: Pictures | Tensor) -> Tensor:
     return rearrange(levels, "... h w c -> ... c h w").contiguous().float() / 127.5 - 1
 
 
+def to_shares(pixels: Tensor) -> Tensor:
+    """What a codec decoded, from 0 to 1.
+
+    Args:
+        pixels: Floating point; values outside of [-1, 1] are clipped.
+
+    Returns:
+        The same shape, float32.
+
+    Raises:
+        CodecError: Some values are not finite: the codec's numbers do not fit into its dtype.
+    """
+    if not bool(pixels.isfinite().all()):
+        raise CodecError("the codec's pixels are not all finite numbers; use bfloat16 or float32 weights")
+    return ((pixels.float() + 1) / 2).clamp(0, 1)
+
+
 def to_pictures(pixels: Tensor) -> Pictures:
     """What a codec decoded, as pictures.
 
@@ -38,10 +55,8 @@ def to_pictures(pixels: Tensor) -> Pictures:
         RGB (..., H, W, 3), 0-255, uint8.
 
     Raises:
-        CodecError: Some values are not finite: the codec's numbers do not fit into its dtype.
+        CodecError: As :func:`to_shares`.
     """
-    if not bool(pixels.isfinite().all()):
-        raise CodecError("the codec's pixels are not all finite numbers; use bfloat16 or float32 weights")
-    levels = (255 * ((pixels.float() + 1) / 2).clamp(0, 1)).round().byte()
+    levels = (255 * to_shares(pixels)).round().byte()
     pictures: Pictures = rearrange(levels, "... c h w -> ... h w c").cpu().numpy()
     return pictures

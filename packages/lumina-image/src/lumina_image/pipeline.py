@@ -16,7 +16,7 @@ from flagdit_core.errors import ConfigError
 from flagdit_core.picture_codec import PictureCodec
 from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts
-from flagdit_core.pixels import to_pictures
+from flagdit_core.pixels import to_pictures, to_shares
 from flagdit_core.report import Report
 from lumina_image.inpainting import known_part
 from lumina_image.modality import MODALITY
@@ -184,5 +184,5 @@ class ImagePipeline(Pipeline):
         decoded = (self.components.codec.decode(latent[None])[0] for latent in latents_NCHW)
         if output_type == "pil":
             return [Image.fromarray(to_pictures(pixels)) for pixels in decoded]
-        pixels_NCHW = torch.stack([((pixels.float().cpu() + 1) / 2).clamp(0, 1) for pixels in decoded])
+        pixels_NCHW = torch.stack([to_shares(pixels).cpu() for pixels in decoded])
         return pixels_NCHW if output_type == "pt" else rearrange(pixels_NCHW, "n c h w -> n h w c").numpy()
