@@ -162,16 +162,27 @@ def test_runs_are_not_overwritten_or_invented(run, config, tmp_path: Path) -> No
 
 
 def test_a_run_with_all_its_steps_is_read_again(run, config, tmp_path: Path) -> None:
-    """Whoever was killed after the last step, before writing the model, gets the same networks and no more rows.
-
-    The last samples, which may not have been drawn, are.
-    """
-    whole, rows, drawn = run(tmp_path), _rows(tmp_path), list[int]()
-    again = run(tmp_path, resume=True, sample=lambda step, *_: drawn.append(step))
-    assert drawn == [6]
+    """Whoever was killed after the last step, before writing the model, gets the same networks and no more rows."""
+    whole, rows = run(tmp_path), _rows(tmp_path)
+    again = run(tmp_path, resume=True)
     assert again.finished and again.step == whole.step
     _assert_equal(whole, again)
     assert _rows(tmp_path) == rows
+
+
+def test_samples_that_were_due_are_drawn_later(run, config, tmp_path: Path) -> None:
+    """Whoever was killed between a checkpoint and its samples, in the middle or at the end, gets them when resuming."""
+    config, drawn = dataclasses.replace(config, sample_every=2), list[int]()
+
+    def sample(step: int, *_: object) -> None:
+        drawn.append(step)
+
+    run(tmp_path, config=config, stop_after=2)
+    run(tmp_path, config=config, resume=True, sample=sample, stop_after=3)
+    assert drawn == [2]
+    run(tmp_path, config=config, resume=True)
+    run(tmp_path, config=config, resume=True, sample=sample)
+    assert drawn == [2, 6]
 
 
 def test_changed_settings_are_said(run, config, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

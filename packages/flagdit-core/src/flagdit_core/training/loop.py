@@ -79,8 +79,8 @@ def train(
         output_dir: Receives ``checkpoints/``, ``scalars.csv`` and whatever ``sample`` writes to ``samples/``.
         resume: Go on from the latest checkpoint in ``output_dir``.
         sample: Called every ``sample_every`` steps and at the end as ``sample(step, model, text_encoder, folder)``,
-            with the averaged weights in place, without gradients, in evaluation mode, in the first process. A resumed
-            run that has made all its steps calls it once more.
+            with the averaged weights in place, without gradients, in evaluation mode, in the first process. A run that
+            is resumed after such a step calls it once more: it may have been killed before the samples were there.
         stop_after: Stop once this many updates were made in all, at least 1, as if interrupted.
 
     Returns:
@@ -98,8 +98,6 @@ def train(
         start = run.begin(resume=resume)
         run.set_mode(training=True)
         end = config.num_steps if stop_after is None else min(stop_after, config.num_steps)
-        if start == config.num_steps:  # it may have been killed before its last samples were there
-            run.draw(start)
         step, loss = _steps(run, source, start, end)
         ema = run.end()
     checkpoint = latest_checkpoint(run.run_dir)
@@ -134,6 +132,8 @@ def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, fl
             end,
             ahead=config.prefetch_batches,
         )
+        if start and run.is_drawn(start):  # it may have been killed before these samples were there
+            run.draw(start)
         means = Means(config, run.device, processes)
         for index, batch in stack.enter_context(batches):
             means.add(*run.update(batch, index), examples=len(batch.latents))
@@ -150,7 +150,7 @@ def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, fl
                     logger.info("step %d of %d: loss %.5f", step, config.num_steps, loss)
             if saving:
                 run.save(step)
-            if step % config.sample_every == 0 or step == config.num_steps:
+            if run.is_drawn(step):
                 run.draw(step)
             if ending:
                 break

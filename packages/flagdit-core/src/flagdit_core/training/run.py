@@ -177,6 +177,10 @@ class Run:
             processes=self.processes,
         )
 
+    def is_drawn(self, step: int) -> bool:
+        """Whether samples are due after ``step`` updates."""
+        return step % self.config.sample_every == 0 or step == self.config.num_steps
+
     @torch.no_grad()
     def draw(self, step: int) -> None:
         """Let ``sample``, if there is one, work with the averaged weights, in the first process."""
