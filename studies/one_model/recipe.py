@@ -95,6 +95,8 @@ def one_model(config: OneModelRecipe = ONE_MODEL, *, resume: bool = False) -> Pa
             make_and_verify(made, medium.modality, step, folder / name, prompts=config.sampled_prompts)
 
     with joined(device) as processes:
+        for ration in config.rations.values():
+            processes.share(ration.of(config.training.batch_size))  # or refuse before anything is encoded
         if (sound := media.get("sound")) is not None:
             folded = config.output_dir / "sound_codec"
             if processes.is_first:
@@ -102,8 +104,8 @@ def one_model(config: OneModelRecipe = ONE_MODEL, *, resume: bool = False) -> Pa
             processes.wait()
             media["sound"] = replace(sound, codec=folded)
         how = {"seed": config.training.seed, "workers": config.workers, "processes": processes}
-        sources = {name: medium.encoded(encoded / name, **how) for name, medium in media.items()}
         model, text_encoder = first_networks(config, caption)
+        sources = {name: medium.encoded(encoded / name, **how) for name, medium in media.items()}
         result = train(
             model.to(device),
             text_encoder.to(device),

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
+from flagdit_core.errors import ConfigError
 from flagdit_core.pipeline import weights_digest
 from flagdit_core.recipes import Medium, Part, Stage, TextEncoderRecipe
 from flagdit_core.training import Batch
@@ -98,17 +99,24 @@ def _in_four_updates(folder: Path) -> OneModelRecipe:
 
 
 def test_processes_share_the_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second of two processes encodes its share only, and leaves the codec that is folded to the first."""
-    second, shared = Processes(rank=1, size=2), list[Processes]()
+    """The second of two processes encodes its share only, and leaves the codec that is folded to the first.
+
+    Nothing is encoded where they cannot share each medium's batches.
+    """
+    second, shared, config = Processes(rank=1, size=2), list[Processes](), _in_four_updates(tmp_path)
 
     def encoded(self: Medium, folder: Path, *, processes: Processes = ALONE, **options: int) -> None:
         shared.append(processes)
 
     monkeypatch.setattr(recipe, "joined", lambda device: nullcontext(second))
-    monkeypatch.setattr(recipe, "first_networks", Mock(side_effect=InterruptedError))
+    monkeypatch.setattr(recipe, "first_networks", Mock(return_value=(Mock(), Mock())))
+    monkeypatch.setattr(recipe, "train", Mock(side_effect=InterruptedError))
     monkeypatch.setattr(Medium, "encoded", encoded)
+    with pytest.raises(ConfigError, match="2 processes can share equally, got 1"):
+        tiny(config)
+    assert shared == []
     with pytest.raises(InterruptedError):
-        tiny(_in_four_updates(tmp_path))
+        tiny(replace(config, training=replace(config.training, batch_size=16)))
     assert shared == [second] * 4
     assert list(tmp_path.iterdir()) == []
 

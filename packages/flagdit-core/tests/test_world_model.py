@@ -202,6 +202,7 @@ def test_contradictions(recipe, toy_modality):
             replace(recipe, **{name: 0})
     with pytest.raises(CheckpointError, match="there is no model folder"):
         run(replace(recipe, start_from="./nowhere"), toy_modality)
+    assert not recipe.output_dir.exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -95,9 +95,10 @@ def train_world_model(
         make_and_verify(made, modality, step, folder, prompts=config.sampled_prompts)
 
     with joined(device) as processes:
+        processes.share(config.training.batch_size)  # or refuse before anything is encoded
+        model, text_encoder = first_networks(config, describe)
         encoded = config.output_dir / "encoded"
         source = medium.encoded(encoded, seed=config.training.seed, workers=config.workers, processes=processes)
-        model, text_encoder = first_networks(config, describe)
         result = train(
             model.to(device),
             text_encoder.to(device),
