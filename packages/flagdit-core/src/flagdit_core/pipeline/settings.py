@@ -73,13 +73,14 @@ class SamplingSettings:
                 raise ConfigError(f"{name}='auto' needs training_shape=(T, H, W) in latent cells")
         if self.guidance_channels is not None:
             _positive_int("guidance_channels", self.guidance_channels)
-        if self.base_sequence_length is not None and self.base_sequence_length < 2:
-            raise ConfigError(f"base_sequence_length must be at least 2, got {self.base_sequence_length}")
-        if len(self.guidance_interval) != 2:
-            raise ConfigError(f"guidance_interval must be (start, end), got {self.guidance_interval!r}")
-        start, end = self.guidance_interval
+        if self.base_sequence_length is not None:
+            _number("base_sequence_length", self.base_sequence_length, 2.0)
+        start, end = _tuple("guidance_interval", self.guidance_interval, "(start, end)", 2)
         if not 0.0 <= start <= end <= 1.0:
             raise ConfigError(f"guidance_interval must be (start, end) with 0 <= start <= end <= 1, got {start}, {end}")
+        if self.training_shape is not None:
+            for side in _tuple("training_shape", self.training_shape, "(T, H, W)", 3):
+                _positive_int("training_shape", side)
         if self.solver not in SOLVERS:
             raise ConfigError(f"unknown solver {self.solver!r}; the solvers are {', '.join(SOLVERS)}")
         if self.is_stochastic and self.num_inference_steps < 2:
@@ -147,6 +148,15 @@ def _check_names(values: Mapping[str, Any]) -> None:
 def _positive_int(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+
+
+def _tuple(name: str, value: object, form: str, length: int) -> tuple[float, ...]:
+    """So many numbers from 0 on."""
+    if not isinstance(value, tuple | list) or len(value) != length:
+        raise ConfigError(f"{name} must be {form}, got {value!r}")
+    for item in value:
+        _number(name, item, 0.0)
+    return tuple(value)
 
 
 def _number(
