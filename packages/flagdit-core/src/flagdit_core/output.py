@@ -39,15 +39,13 @@ def check_output(path: Path) -> None:
     Raises:
         OutputError: The folder is missing or not writable, ``path`` is itself a folder, or its name is too long.
     """
-    probe = _beside(path)
     try:
         if path.is_dir():
             raise OutputError(f"{path} is a folder; expected the path of a file to write")
         if not path.parent.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
         path.exists()  # a name too long for the file system raises
-        probe.touch(exist_ok=False)
-        probe.unlink()
+        _probe(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 

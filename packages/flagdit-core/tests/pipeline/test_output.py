@@ -19,6 +19,8 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path, says in (
         (tmp_path, "is a folder"),
+        (Path(), "is a folder"),
+        (Path("/"), "is a folder"),
         (tmp_path / "no" / "a.png", "there is no folder"),
         (tmp_path / "file" / "a.png", "there is no folder"),
         (Path("/proc/a.png"), "cannot write"),
