@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flagdit_core.errors import CheckpointError, OutputError
-from flagdit_core.pipeline import Components, check_folder, load_components, read_model_index
+from flagdit_core.pipeline import Components, check_folder, load_components, read_model_index, resolve_model
 from flagdit_core.pipeline.folder import component_names, read_header
 
 WEIGHTS = Path("transformer/diffusion_pytorch_model.safetensors")
@@ -162,6 +162,16 @@ def test_saving_never_overwrites(saved_model: Path, components: Components) -> N
     with pytest.raises(OutputError, match="already there"):
         components.save_pretrained(saved_model, class_name="ToyPipeline")
     assert before == {path: path.stat().st_mtime_ns for path in saved_model.rglob("*")}
+
+
+def test_a_home_is_the_same_for_saving_and_loading(
+    components: Components, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is saved under "~" is found there again."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # what Windows calls it
+    components.save_pretrained("~/model", class_name="ToyPipeline")
+    assert resolve_model("~/model", {}) == tmp_path / "model"
 
 
 def test_a_failed_save_leaves_nothing(components: Components, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

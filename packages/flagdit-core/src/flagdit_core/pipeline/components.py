@@ -97,7 +97,7 @@ class Components:
             "sampling": self.sampling.to_dict(),
             "defaults": dict(self.defaults),
         }
-        with atomic_folder(Path(folder)) as temporary:
+        with atomic_folder(Path(folder).expanduser()) as temporary:
             self.text_encoder.save_pretrained(temporary)
             self.model.save_pretrained(temporary / "transformer")
             self.codec.save_pretrained(temporary / "vae")
