@@ -20,6 +20,7 @@ from flagdit_core.recipes import (
     train_world_model,
     wanted_shards,
 )
+from flagdit_core.recipes.networks import build_text_encoder
 from flagdit_core.training import TrainingConfig
 
 from .conftest import CHANNELS, ToyPipeline
@@ -180,6 +181,17 @@ def test_equal_settings_equal_weights(recipe, toy_modality):
     for part in ("transformer", "text_encoder"):
         digests = {weights_digest(folder, part=part) for folder in folders}
         assert len(digests) == 1
+
+
+def test_another_seed_reads_the_same_tokens(recipe):
+    """A run may be resumed with another seed; what it has learnt of its tokens still stands."""
+
+    def scribble(generator):
+        return "".join(map(chr, generator.integers(ord("a"), ord("z"), 20)))
+
+    seeds = (replace(recipe, training=replace(recipe.training, seed=seed)) for seed in (0, 1))
+    one, other = (build_text_encoder(seeded, scribble).tokenizer.get_vocab() for seeded in seeds)
+    assert one == other
 
 
 def test_start_from_a_shipped_model(recipe, toy_modality, components):
