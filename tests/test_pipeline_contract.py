@@ -172,6 +172,7 @@ def test_report_and_strict(pipe: Any) -> None:
         ({"seed": 1.5}, ConfigError, "one seed, a whole number, .* got 1.5"),
         ({"negative_prompt": ["a", "b"]}, ConfigError, "one negative_prompt"),
         ({"negative_prompt": 5}, ConfigError, "one negative_prompt, .* got 5"),
+        ({"negative_prompt": [5]}, ConfigError, "expected a text, got 5"),
         ({"negative_prompt": "a", "guidance_scale": 1.0}, ConfigError, "does nothing"),
     ],
 )

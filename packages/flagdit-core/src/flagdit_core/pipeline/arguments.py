@@ -68,8 +68,9 @@ def check_prompts(
     """
     prompts = _checked_prompts(prompt)
     negatives = _for_each(negative_prompt, len(prompts), "negative_prompt")
-    for text in filter(None, negatives):
-        check_text(text)
+    for text in negatives:
+        if text is not None:
+            check_text(text)
     if negative_prompt is not None and not guided:
         raise ConfigError("negative_prompt does nothing at guidance_scale=1; raise the scale or leave it out")
     if from_latents and seed is not None:
@@ -178,8 +179,10 @@ def check_text(text: str) -> None:
         text: To check.
 
     Raises:
-        ConfigError: It holds one.
+        ConfigError: It holds one, or is no text.
     """
+    if not isinstance(text, str):
+        raise ConfigError(f"expected a text, got {text!r}")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ConfigError(f"expected a text in UTF-8, got {text!r}")
 
