@@ -82,6 +82,13 @@ def test_run_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
         vae(replace(_recipe(tmp_path), whole_every=2))
 
 
+@pytest.mark.parametrize("wrong", [{"validation_pictures": 0}, {"norm_num_groups": 0}, {"size": 0}, {"batch_size": 0}])
+def test_what_cannot_be_trained_is_one_line(tmp_path: Path, wrong: dict[str, int]) -> None:
+    """Numbers that leave nothing to learn from or to judge by are refused before any work."""
+    with pytest.raises(ConfigError, match="expected"):
+        _recipe(tmp_path, **wrong)
+
+
 def test_output_is_a_codec_with_unit_latents(tmp_path: Path) -> None:
     """The folder loads as a codec in whose units the world's latents have mean 0 and variance 1."""
     vae(_recipe(tmp_path))

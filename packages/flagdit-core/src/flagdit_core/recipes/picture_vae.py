@@ -90,14 +90,15 @@ class PictureVAERecipe(AutoencoderRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.channels) != 4 or any(width % self.norm_num_groups for width in self.channels):
+        groups = self.norm_num_groups
+        if len(self.channels) != 4 or groups < 1 or any(width % groups for width in self.channels):
             raise ConfigError(
                 f"expected four channels, multiples of norm_num_groups ({self.norm_num_groups}), got {self.channels}"
             )
-        if self.size % 8 or self.size < 8 or self.batch_size < 1:
+        if self.size % 8 or min(self.size, self.batch_size, self.validation_pictures) < 1:
             raise ConfigError(
-                f"expected a size that is a multiple of 8 and a batch_size of 1 or more, "
-                f"got {self.size} and {self.batch_size}"
+                "expected a size that is a multiple of 8, and a batch_size and validation_pictures of 1 or more, "
+                f"got {self.size}, {self.batch_size} and {self.validation_pictures}"
             )
 
 
