@@ -173,7 +173,7 @@ class ObjectPipeline(Pipeline):
             shape,
             settings,
             what=what,
-            num_bytes=count * num_views * size.num_bytes,
+            num_bytes=count * num_views * size.num_bytes // 4,  # of views in 8 bits
             latents=latents,
             known=known,
             callback_on_step_end=callback_on_step_end,
