@@ -18,6 +18,13 @@ def test_round_trip(ascii_only):
     assert text.isascii() == ascii_only
 
 
+def test_names_in_another_encoding() -> None:
+    """A file whose name is not UTF-8, as Python spells it, can be told in every container, and comes back."""
+    settings = {"path": "caf\udce9 \\udce9 ☃"}
+    text = encode_metadata(settings)
+    assert "☃" in text.encode().decode() and decode_metadata(text, "a.png") == settings
+
+
 @pytest.mark.parametrize("text", [None, "", "made by hand", "[1, 2]", "{"])
 def test_text_of_others(text):
     """Anything else is said to be not ours, with the file's name."""

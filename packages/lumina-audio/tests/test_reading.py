@@ -1,6 +1,7 @@
 """Sound files of users: what is read, and what damaged ones get."""
 
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import soundfile
 
 from flagdit_core.errors import CodecError
 from lumina_audio import read_sound
+from lumina_audio.artifacts import read_metadata, save_sound
+from lumina_audio.sound import Sound
 
 RATE = 16_000
 SAMPLES = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
@@ -33,6 +36,15 @@ def test_floats_past_full_scale_are_turned_down(tmp_path: Path) -> None:
     read = read_sound(tmp_path / "hot.wav").samples[0]
     assert np.abs(read).max() < 1
     assert np.corrcoef(read, SAMPLES)[0, 1] > 0.9999
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where names of files are not always letters")
+def test_names_in_another_encoding(tmp_path: Path) -> None:
+    """A sound whose name is not UTF-8 is read, and its name can be told in the settings of what is made from it."""
+    path = tmp_path / "caf\udce9.flac"
+    save_sound(Sound.of(SAMPLES, sample_rate=RATE), path, {"given": str(path)})
+    assert read_sound(path).seconds == 1
+    assert read_metadata(path) == {"given": str(path)}
 
 
 def _damage(path: Path, start: int, content: bytes) -> None:

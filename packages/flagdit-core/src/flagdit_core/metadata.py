@@ -13,7 +13,7 @@ METADATA_KEY = "lumina"
 
 
 def encode_metadata(metadata: Mapping[str, Any], *, ascii_only: bool = False) -> str:
-    """Settings as text.
+    """Settings as text, in UTF-8 whatever the names of files in it are in: JSON's escapes stand for other bytes.
 
     Args:
         metadata: JSON-ready settings.
@@ -26,7 +26,7 @@ def encode_metadata(metadata: Mapping[str, Any], *, ascii_only: bool = False) ->
         >>> encode_metadata({"seed": 7})
         '{"seed": 7}'
     """
-    return json.dumps(dict(metadata), ensure_ascii=ascii_only)
+    return json.dumps(dict(metadata), ensure_ascii=ascii_only).encode(errors="backslashreplace").decode()
 
 
 def fingerprints(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:

@@ -70,7 +70,9 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     if not path.is_file():
         raise CodecError(f"there is no file {path}")
     try:
-        with _silent_stderr(), soundfile.SoundFile(path) as file:
+        # the bytes of its name, which need not be UTF-8; on Windows names have letters
+        name = path if os.name == "nt" else os.fsencode(path)
+        with _silent_stderr(), soundfile.SoundFile(name) as file:
             yield file
     except soundfile.SoundFileError as error:
         raise CodecError(f"{path} cannot be read as a sound: it is damaged, or of a format not known here") from error
