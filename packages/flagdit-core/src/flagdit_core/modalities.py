@@ -170,7 +170,7 @@ def load_object(path: str) -> Any:
         True
     """
     module_name, colon, object_name = path.partition(":")
-    if not (module_name and colon and object_name):
+    if not (module_name and colon and object_name) or module_name.startswith("."):  # as in ./recipe.py:train
         raise ConfigError(f"{path!r} is not of the form package.module:name")
     try:
         found: object = importlib.import_module(module_name)

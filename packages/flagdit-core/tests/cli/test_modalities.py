@@ -57,6 +57,7 @@ def test_load_object() -> None:
     for path, says in (
         ("pathlib", "form"),
         (":x", "form"),
+        ("./recipe.py:train", "form"),
         ("nothing_here.at_all:x", "no module"),
         ("math:tau2", "no 'tau2'"),
     ):
