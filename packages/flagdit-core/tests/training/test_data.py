@@ -110,6 +110,7 @@ def test_manifest_of_other_programs(tmp_path: Path, ending: str) -> None:
         ({"file_name": "a.png"}, "file_name and text"),
         ({"file_name": "gone.png", "text": "x"}, "gone.png does not exist"),
         ({"file_name": "empty.png", "text": "x"}, "empty.png is empty"),
+        ({"file_name": "a long caption " * 20, "text": "a.png"}, "cannot be read: File name too long"),
     ],
 )
 def test_bad_lines_are_named_or_skipped(tmp_path: Path, line: object, message: str) -> None:

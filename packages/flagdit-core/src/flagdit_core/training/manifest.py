@@ -143,8 +143,11 @@ def _read_line(line: str, folder: Path) -> Entry:
     if not isinstance(name, str) or not isinstance(text, str):
         raise DataError(f"expected strings under file_name and text, got keys {sorted(record)}")
     path = folder / name
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty")
+    try:
+        if not path.is_file():
+            raise DataError(f"{path} does not exist")
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty")
+    except OSError as error:  # such as a name too long, where the caption stands in its place
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return Entry(path=path, caption=text)
