@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from flagdit_core.devices import pick_device
+from flagdit_core.errors import ConfigError
 from flagdit_core.model.config import FlagDiTConfig
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.output import check_new_folder
@@ -43,10 +44,18 @@ class OneModelRecipe(NetworkRecipe):
     Attributes:
         media: What is learnt from, by name; the mel codec of "sound" is folded by the recipe.
         rations: How much of each.
+
+    Raises:
+        ConfigError: A medium has no ration, or the other way round.
     """
 
     media: Mapping[str, Medium] = field(default_factory=lambda: MEDIA)
     rations: Mapping[str, Ration] = field(default_factory=lambda: RATIONS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.media.keys() != self.rations.keys():
+            raise ConfigError(f"expected a ration of each of {', '.join(self.media)}, got {', '.join(self.rations)}")
 
 
 ONE_MODEL = OneModelRecipe(

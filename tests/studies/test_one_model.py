@@ -72,6 +72,8 @@ def test_the_recipe_agrees_with_itself() -> None:
         assert len({part.kind.shape for stage in medium.stages for part in stage.parts}) == 1
         assert sum(stage.steps for stage in medium.stages) == ONE_MODEL.training.num_steps
     assert (MEDIA["sound"].sampling.training_shape, SOUND_ROWS) == ((1, 2, 50), 2)
+    with pytest.raises(ConfigError, match="a ration of each of picture, got picture, film"):
+        replace(ONE_MODEL, media={"picture": MEDIA["picture"]})
 
 
 def _in_four_updates(folder: Path) -> OneModelRecipe:
