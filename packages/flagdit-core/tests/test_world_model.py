@@ -209,6 +209,8 @@ def test_contradictions(recipe, toy_modality):
     """Steps that do not add up, and a start that is not there."""
     with pytest.raises(ConfigError, match="sum of the stages' steps, 2, got 3"):
         replace(recipe, training=replace(recipe.training, num_steps=3))
+    with pytest.raises(ConfigError, match=r"prediction must be 'velocity' in a recipe, .* got 'noise'"):
+        replace(recipe, training=replace(recipe.training, prediction="noise"))
     for name in ("workers", "num_threads", "sampled_prompts"):
         with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
             replace(recipe, **{name: 0})

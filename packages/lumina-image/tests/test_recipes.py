@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flagdit_core.errors import DataError, OutputError
+from flagdit_core.errors import ConfigError, DataError, OutputError
 from flagdit_core.recipes import EncodedWorld, encode_shards, stage_at, wanted_shards
 from lumina_image import ImagePipeline
 from lumina_image.modality import MODALITY
@@ -107,3 +107,9 @@ def test_folder_recipe(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
         folder(config, resume=True)
     with pytest.raises(DataError, match=r"d\.png"):
         folder(replace(config, output_dir=tmp_path / "strict", on_error="raise"))
+
+
+def test_what_a_pipeline_would_not_sample_is_not_trained() -> None:
+    """Pipelines follow velocities; a network that predicts noise would only look trained."""
+    with pytest.raises(ConfigError, match="prediction must be 'velocity' in a recipe"):
+        FolderRecipe(training=replace(FolderRecipe().training, prediction="noise"))

@@ -32,6 +32,9 @@ class FolderTraining(ABC):
         train_text_encoder: Train the text encoder too.
         device: Where to train, such as "cpu" or "cuda:1"; by default a GPU if there is one.
         training: Optimiser, schedule, times and logging.
+
+    Raises:
+        ConfigError: The network would not predict velocities.
     """
 
     data: Path = Path("data")
@@ -53,6 +56,9 @@ class FolderTraining(ABC):
             timesteps=TimestepDistribution(kind="logit-normal"),
         )
     )
+
+    def __post_init__(self) -> None:
+        self.training.check_for_pipelines()
 
     @abstractmethod
     def loader(self, components: Components) -> Callable[[Path], Tensor]:

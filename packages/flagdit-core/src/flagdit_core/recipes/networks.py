@@ -58,7 +58,7 @@ class NetworkRecipe:
         sampled_prompts: Held-out prompts made and verified at every sample.
 
     Raises:
-        ConfigError: A number is below 1.
+        ConfigError: A number is below 1, or the network would not predict velocities.
     """
 
     output_dir: Path
@@ -72,6 +72,7 @@ class NetworkRecipe:
     sampled_prompts: int = 64
 
     def __post_init__(self) -> None:
+        self.training.check_for_pipelines()
         for name in ("workers", "num_threads", "sampled_prompts"):
             if (value := getattr(self, name)) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")

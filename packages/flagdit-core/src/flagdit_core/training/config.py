@@ -110,6 +110,14 @@ class TrainingConfig:
         if not holds(value):
             raise ConfigError(f"{name} must be {expected}, got {value!r}")
 
+    def check_for_pipelines(self) -> None:
+        """Refuse what a pipeline, which follows velocities, would not sample rightly.
+
+        Raises:
+            ConfigError: The network would predict something else.
+        """
+        self._require("prediction", "velocity".__eq__, "'velocity' in a recipe, whose pipeline follows it")
+
     def as_dict(self) -> dict[str, Any]:
         """All settings, ready for JSON."""
         return asdict(self)
