@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import flagdit_kernels
-from flagdit_kernels.bench import RedGateError, calls, check_close
+from flagdit_kernels.bench import RedGateError, calls, check_close, gate
 from flagdit_kernels.bench.gate import Discrepancy
 from flagdit_kernels.bench.operators import OPERATORS, Operator, Shape
 from flagdit_kernels.bench.shapes import gpu_shapes
@@ -111,6 +111,17 @@ def test_nothing_that_is_not_finite_passes():
     check_close(zero, zero, torch.float32, "a result")
     with pytest.raises(RedGateError, match="shape"):
         Discrepancy().add(torch.ones(1), torch.ones(3))
+
+
+def test_large_results_are_compared_to_the_end(monkeypatch: pytest.MonkeyPatch):
+    """What is looked at piece by piece gives the error of the whole, to which the last, shorter piece belongs."""
+    monkeypatch.setattr(gate, "_VALUES", 2)
+    expected = torch.ones(3, 3)
+    check_close(expected.T, expected, torch.float32, "a result")
+    found = expected.clone()
+    found[2, 2] = 4
+    with pytest.raises(RedGateError, match="relative error 1 in"):
+        check_close(found, expected, torch.float32, "a result")
 
 
 def test_work():

@@ -141,7 +141,7 @@ def _hold(found: Results, expected: Results, name: str) -> None:
     for what, part in parts.items():
         discrepancy = Discrepancy()
         for result, exact in zip(found[part], expected[part], strict=True):
-            discrepancy.add(result.detach().cpu(), exact)
+            discrepancy.add(result, exact)
         discrepancy.check(DTYPE, f"block, {name}, {what}", factor=_FACTOR)
 
 

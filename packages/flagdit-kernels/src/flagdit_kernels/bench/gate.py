@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+_VALUES = 2**26  # compared at a time, in float64
 # Norm of the error over that of the value. bfloat16 has 8 bits, and its inputs, intermediates and outputs are rounded.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
@@ -18,11 +19,13 @@ class Discrepancy:
         self._error = self._norm = 0.0
 
     def add(self, found: Tensor, expected: Tensor) -> None:
-        """Compare a piece with what it should be, of the same shape and more precise."""
+        """Compare a piece with what it should be, of the same shape and more precise, where the piece is."""
         if found.shape != expected.shape:
             raise RedGateError(f"shape {tuple(found.shape)}, expected {tuple(expected.shape)}: no number")
-        self._error += (found.double() - expected.double()).square().sum().item()
-        self._norm += expected.double().square().sum().item()
+        for some, due in zip(*(values.detach().flatten().split(_VALUES) for values in (found, expected)), strict=True):
+            exact = due.to(some.device).double()
+            self._error += (some.double() - exact).square().sum().item()
+            self._norm += exact.square().sum().item()
 
     def check(self, dtype: torch.dtype, what: str, *, factor: float = 1.0) -> None:
         """Raise unless the pieces, taken together, are what they should be.
