@@ -77,7 +77,7 @@ def test_cache_file_names_what_it_depends_on(monkeypatch, tmp_path):
     monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
     monkeypatch.setattr(triton, "__version__", "3.6.0")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200 / SXM")
-    expected = "flagdit-kernels-0.1.0_torch-2.13.0+cu130_triton-3.6.0_NVIDIA-H200-SXM.json"
+    expected = "flagdit-kernels-0.1.0_torch-2.13.0-cu130_triton-3.6.0_NVIDIA-H200-SXM.json"
     assert cache_file(torch.device("cuda", 0)) == tmp_path / "flagdit" / expected
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_file(CPU).parent == configs.Path.home() / ".cache" / "flagdit"

@@ -117,6 +117,48 @@ def test_an_error_keeps_what_was_found_before_it(kernels):
     assert json.loads(cache_file(CPU).read_text()) == {"swiglu.forward": {"4096": dict(FAST)}}
 
 
+def test_a_call_goes_on_where_another_was_cut_off(kernels):
+    """What was timed is not timed again, and what the process ended in is the last of all."""
+    killed = []
+
+    def killer(call, device):
+        seconds = clock(kernels)(call, device)
+        if kernels.launched[-1] == FAST and not killed:
+            killed.append(FAST)
+            raise KeyboardInterrupt  # which, like the end of the process, nothing catches
+        return seconds
+
+    with pytest.raises(KeyboardInterrupt):
+        tune.tune(head_dims=[48], device=CPU, timer=killer)
+    assert not cache_file(CPU).exists()
+    kernels.launched.clear()
+    path = tune.tune(head_dims=[48, 96], device=CPU, timer=killer)
+    assert json.loads(path.read_text()) == {"swiglu.forward": {"4096": dict(FAST), "8192": dict(FAST)}}
+    once_more = [SLOW, FAST, FAST]  # what all are held to, and the one that was cut off, seen and timed
+    assert kernels.launched[-3:] == once_more and kernels.launched.count(BROKEN) == 1
+    kernels.launched.clear()
+    path.unlink()
+    assert tune.tune(head_dims=[48], device=CPU, timer=killer) == path
+    assert json.loads(path.read_text()) == {"swiglu.forward": {"4096": dict(FAST)}} and not kernels.launched
+
+
+def test_nothing_is_begun_after_the_time(kernels):
+    """A call whose time is up times nothing; the next one does."""
+    path = tune.tune(head_dims=[48], device=CPU, timer=clock(kernels), budget=0)
+    assert not kernels.launched and not path.exists()
+    assert tune.tune(head_dims=[48], device=CPU, timer=clock(kernels)).exists()
+
+
+def test_an_operator_that_does_not_run_is_in_nobodys_way(kernels, monkeypatch, caplog):
+    """Where the table's configuration fails there is a line, and the other operators are tuned."""
+    monkeypatch.setitem(tune.CANDIDATES, "layer_norm_modulate.forward", (SLOW,))
+    monkeypatch.setitem(CONFIGS["sm_80"], "layer_norm_modulate.forward", {512: BROKEN})
+    monkeypatch.setitem(sys.modules, "flagdit_kernels.ops.layer_norm_modulate.triton", kernels)
+    path = tune.tune(head_dims=[48], device=CPU, timer=clock(kernels))
+    assert json.loads(path.read_text()).keys() == {"swiglu.forward"}
+    assert "layer_norm_modulate at width 1536: RuntimeError: out of shared memory" in caplog.text
+
+
 @pytest.mark.parametrize("where", ["compiler.is_compiling", "cuda.is_current_stream_capturing"])
 def test_refused_while_a_graph_is_made(kernels, monkeypatch, where):
     """Neither a compiled nor a captured region may be tuned in; nothing is launched or written."""

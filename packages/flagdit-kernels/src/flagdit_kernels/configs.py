@@ -289,7 +289,7 @@ def cache_file(device: torch.device) -> Path:
     except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
         package = "checkout"
     name = f"flagdit-kernels-{package}_torch-{torch.__version__}_triton-{triton.__version__}_{model}"
-    name = re.sub(r"[^\w.+-]+", "-", name)
+    name = re.sub(r"[^a-zA-Z0-9_.-]+", "-", name)
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError as error:

@@ -2,15 +2,19 @@
 
 Nothing tunes by itself. ``flagdit-bench --tune``, or `tune`, measures at 16 K tokens and writes the file that
 `configs.find_config` reads before its table, one for each device model and set of versions; deleting it undoes all.
+Beside it, in ``<name>.timings.json``, lies what was found of each candidate, which is not tried again.
 """
 
 import importlib
 import inspect
 import json
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +24,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from flagdit_kernels.bench.clock import Plan, time_call
 from flagdit_kernels.bench.operators import OPERATORS, Operator, Shape
+from flagdit_kernels.bench.record import CUT_OFF
 from flagdit_kernels.configs import CANDIDATES, CONFIGS, Config, architecture, cache_file, find_config, nearest
 
 Timer = Callable[[Callable[[], object], torch.device], float]
 Launch = Callable[[Config], tuple[Tensor, ...]]
 
 _log = logging.getLogger(__name__)
-# The feed-forward's width beside 32 heads of a width: the presets 600m, 5b and 7b.
-_FEED_FORWARD = {48: 4096, 96: 8192, 128: 11008}
+# The feed-forward's width beside 32 heads of a width: the presets 5b, 7b and 600m.
+_FEED_FORWARD = {96: 8192, 128: 11008, 48: 4096}
 _NUM_TOKENS = 2**14
+# What may hang is in nothing else's way: what the compiler specialises is late, and what was cut off is the last.
+_TURNS = ("first", "specialised", "cut off")
 # Two results in half precision that are both right differ by less, relative to their norm.
 _TOLERANCE = 2e-2
 
@@ -44,18 +51,21 @@ def tune(
     head_dims: Sequence[int] = tuple(_FEED_FORWARD),
     device: torch.device | str = "cuda",
     timer: Timer = by_events,
+    budget: float = math.inf,
 ) -> Path:
     """Write the fastest configuration of each kernel for this device, and return the file.
 
     Each candidate has to give what the table's configuration gives, and is then timed; one that fails to compile or to
     launch, or gives another result, is left out with a line in the log. What the file held for other kernels and widths
-    stays, and so does what was found before an error. Takes minutes: every candidate is compiled.
+    stays. Takes minutes, as every candidate is compiled, and goes on where an earlier call ended, in whatever way: to
+    time all anew, as after a change of a kernel, delete the file of timings.
 
     Args:
         kernels: keys of `configs.CANDIDATES`; None for all of them.
         head_dims: of the models to tune for, of 32 heads: 48, 96 and 128 are 1536, 3072 and 4096 channels wide.
         device: a CUDA or ROCm device.
         timer: gives the seconds of a call on a device; the default can only time GPUs.
+        budget: seconds after which no candidate is begun.
 
     Returns:
         The path of the file, `configs.cache_file`.
@@ -69,6 +79,7 @@ def tune(
         >>> tune(["swiglu.forward"], head_dims=[96]).relative_to(Path.home() / ".cache/flagdit")  # doctest: +SKIP
         PosixPath('flagdit-kernels-0.1.0_torch-2.13.0_triton-3.6.0_NVIDIA-H200.json')
     """
+    end = time.monotonic() + budget
     device = torch.device(device)
     _check_place(device, timer)
     kernels = list(CANDIDATES) if kernels is None else kernels
@@ -76,13 +87,23 @@ def tune(
     _check_known("head_dim", head_dims, _FEED_FORWARD)
     subjects = [_Subject.of(kernel) for kernel in kernels]
     path = cache_file(device)
-    for operator in OPERATORS:
-        for head_dim in head_dims:
-            for subject, launch in _launches(operator, head_dim, subjects, device):
-                width = _width(operator.name, _shape(head_dim))
-                best = _fastest(subject.kernel, launch, _table_row(subject.kernel, width, device), device, timer)
-                _write(path, subject.kernel, width, best)
-                _log.info("%s at width %d: %s", subject.kernel, width, dict(best))
+    timings = _Timings(path.with_suffix(".timings.json"), device)
+    for turn, head_dim, operator in product(_TURNS, head_dims, OPERATORS):
+        width = _width(operator.name, _shape(head_dim))
+        ours = [subject for subject in subjects if subject.operator == operator.name]
+        due = [subject for subject in ours if time.monotonic() < end and timings.due(subject.kernel, width, turn)]
+        try:
+            for subject, launch in _launches(operator, head_dim, due, device):
+                _try(timings, subject.kernel, width, turn, launch, timer, end)
+                _log.info(
+                    "%s at width %d: %s", subject.kernel, width, dict(timings.fastest(subject.kernel, width) or {})
+                )
+        except Exception as error:  # of the table's configurations; other operators have others
+            _log.error("%s at width %d: %s", operator.name, width, _reason(error))
+            _synchronize(device)
+        for subject in ours:
+            if best := timings.fastest(subject.kernel, width):
+                _write_row(path, subject.kernel, width, best)
     find_config.cache_clear()
     return path
 
@@ -166,26 +187,76 @@ def _arguments(operator: Operator, shape: Shape, dtype: torch.dtype, device: tor
     return caught.arguments
 
 
-def _fastest(kernel: str, launch: Launch, row: Config, device: torch.device, timer: Timer) -> Config:
-    """The fastest of the table's configuration and of the candidates that give the same result."""
-    expected = launch(row)
-    best, fastest = row, timer(lambda: launch(row), device)
-    for candidate in CANDIDATES[kernel]:
-        if candidate == row:
-            continue
+class _Timings:
+    """What was found of each configuration, seconds or the reason why it has none; and the file that holds it."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        self.path, self.device = path, device
+        found = json.loads(path.read_text()) if path.exists() else []
+        self._found: dict[tuple[object, ...], dict[str, Any]] = {
+            _key(each["kernel"], each["width"], each["config"]): each for each in found
+        }
+
+    def due(self, kernel: str, width: int, turn: str) -> list[Config]:
+        """The configurations that are tried in a turn, the table's first."""
+        return [row for row in self._rows(kernel, width) if self._turn(kernel, width, row) == turn]
+
+    def keep(self, kernel: str, width: int, row: Config, **found: float | str) -> None:
+        """Write what was found."""
+        entry = {"kernel": kernel, "width": width, "config": dict(row), **found}
+        self._found[_key(kernel, width, row)] = entry
+        _replace(self.path, list(self._found.values()))
+
+    def fastest(self, kernel: str, width: int) -> Config | None:
+        """The fastest configuration, the table's if others are as fast; None if none was timed."""
+        best = min(self._rows(kernel, width), key=lambda row: self._seconds(kernel, width, row))
+        return best if self._seconds(kernel, width, best) < math.inf else None
+
+    def _seconds(self, kernel: str, width: int, row: Config) -> float:
+        return float(self._found.get(_key(kernel, width, row), {}).get("seconds", math.inf))
+
+    def _rows(self, kernel: str, width: int) -> list[Config]:
+        row = _table_row(kernel, width, self.device)
+        return [row, *(candidate for candidate in CANDIDATES[kernel] if candidate != row)]
+
+    def _turn(self, kernel: str, width: int, row: Config) -> str | None:
+        found = self._found.get(_key(kernel, width, row))
+        if found is None:
+            return "specialised" if row.get("WARP_SPECIALIZE") else "first"
+        return "cut off" if found.get("reason") == CUT_OFF else None
+
+
+def _key(kernel: str, width: int, row: Config) -> tuple[object, ...]:
+    return kernel, width, *sorted(row.items())
+
+
+def _try(timings: _Timings, kernel: str, width: int, turn: str, launch: Launch, timer: Timer, end: float) -> None:
+    """Time the configurations that have their turn and give what the table's gives."""
+    expected = launch(_table_row(kernel, width, timings.device))
+    for row in timings.due(kernel, width, turn):
+        if time.monotonic() > end:
+            break
+        timings.keep(kernel, width, row, reason=CUT_OFF)
         try:
-            if not _agree(launch(candidate), expected):
-                _log.warning("%s: %s gives another result than the table's", kernel, dict(candidate))
+            if _agree(launch(row), expected):
+                timings.keep(kernel, width, row, seconds=timer(lambda row=row: launch(row), timings.device))  # type: ignore[misc]
                 continue
-            seconds = timer(lambda candidate=candidate: launch(candidate), device)  # type: ignore[misc]
+            reason = "gives another result than the table's"
         except Exception as error:  # a compiler has no end of errors; one of the device itself comes again below
-            _log.warning("%s: %s does not run: %s: %s", kernel, dict(candidate), type(error).__name__, error)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            continue
-        if seconds < fastest:
-            best, fastest = candidate, seconds
-    return best
+            reason = _reason(error)
+        timings.keep(kernel, width, row, reason=reason)
+        _log.warning("%s: %s: %s", kernel, dict(row), reason)
+        _synchronize(timings.device)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _synchronize(device: torch.device) -> None:
+    """Wait for the device: what broke it comes up here."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _agree(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
@@ -230,11 +301,16 @@ def _check_known(what: str, given: Sequence[object], known: Mapping[Any, object]
             raise ValueError(f"no {what} {value!r} to tune; known are {', '.join(map(str, known))}")
 
 
-def _write(path: Path, kernel: str, width: int, row: Config) -> None:
-    """Put a row into the file, which is replaced as a whole: a reader sees the old one or the new one."""
+def _write_row(path: Path, kernel: str, width: int, row: Config) -> None:
+    """Put a row into the file that `configs.find_config` reads."""
     table: dict[str, dict[str, dict[str, int]]] = json.loads(path.read_text()) if path.exists() else {}
     table.setdefault(kernel, {})[str(width)] = dict(row)
+    _replace(path, table)
+
+
+def _replace(path: Path, content: Any) -> None:
+    """Write a file as a whole: a reader sees the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(json.dumps(table, indent=2) + "\n")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
     unfinished.replace(path)
