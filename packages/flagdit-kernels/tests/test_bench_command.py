@@ -112,8 +112,14 @@ def test_tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     """``--tune`` has the tuner time the kernels that were asked for, on the device, and says which file it wrote."""
     asked = []
     monkeypatch.setattr(command, "_obstacle", lambda device, quick: None)
-    monkeypatch.setattr(tune, "tune", lambda kernels, device: asked.append((kernels, device)) or Path("a-file.json"))
-    assert main(["--tune", "--only", "swiglu.forward"]) == 0
+
+    def tuned(kernels, device, budget):
+        assert 900 < budget <= 1000
+        asked.append((kernels, device))
+        return Path("a-file.json")
+
+    monkeypatch.setattr(tune, "tune", tuned)
+    assert main(["--tune", "--only", "swiglu.forward", "--budget", "1000"]) == 0
     assert asked == [(["swiglu.forward"], torch.device("cuda"))]
     assert capsys.readouterr().out == "a-file.json\n"
     for words in (["--only", "nothing"], ["--device", "cpu", "--quick"]):
@@ -212,10 +218,44 @@ def test_budget_and_resume(suite, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert set(calls) == {"one"}
     calls.clear()
     assert main([*ON_A_CPU, "--suite", wanted, "--budget", "0", "--resume", str(path)]) == 0
-    assert "cases were not begun" in capsys.readouterr().out and not calls
+    assert "1 rows were not begun" in capsys.readouterr().out and not calls
     assert main([*ON_A_CPU, "--suite", wanted, "--results", str(second), "--resume", str(path)]) == 0
     assert set(calls) == {"two"}
     assert [row["name"] for row in read(second)["measurements"]] == ["copy", "matmul", "one", "two"]
+    calls.clear()
+    capsys.readouterr()
+    assert main([*ON_A_CPU, "--suite", wanted, "--results", str(second)]) == 2
+    said = capsys.readouterr()
+    assert "--resume" in said.err and said.err.count("\n") == 1 and said.out == "" and not calls
+    (path,) = second.glob("*.json")
+    assert main([*ON_A_CPU, "--suite", wanted, "--results", str(second), f"--resume={path}"]) == 0 and not calls
+    assert main([*ON_A_CPU, "--suite", wanted, "--results", str(second), f"--resume={second}"]) == 0 and not calls
+    third = f"{tmp_path}/third"
+    assert main([*ON_A_CPU, "--suite", wanted, "--results", third, "--resume", third]) == 0 and set(calls) == {
+        "one",
+        "two",
+    }
+
+
+def test_budget_ends_within_a_case():
+    """No row is begun after the time is up, not even of a case that was begun before."""
+    calls: list[str] = []
+    run = a_runner()
+    run.out_of_time = lambda: bool(calls)
+    run.run(
+        case(name, "flagdit", "peer", trial=lambda _: Trial(call=lambda: calls.append("x"), gate=green))
+        for name in "ab"
+    )
+    assert [row.implementation for row in run.measurements] == ["flagdit"] and run.missed == 3
+
+
+def test_only_some_implementations(suite, tmp_path: Path):
+    """An expression that matches a case takes all of it; one that goes on to the implementation takes that row."""
+    it = case("it", "flagdit", "peer", "other", trial=lambda _: Trial(call=int, gate=green))
+    for only, names in (("^it 1$", ["flagdit", "peer", "other"]), (", (flagdit|other)$", ["flagdit", "other"])):
+        folder = tmp_path / str(len(names))
+        assert main([*ON_A_CPU, "--suite", suite(it), "--only", only, "--results", str(folder)]) == 0
+        assert [row["implementation"] for row in read(folder)["measurements"] if row["name"] == "it"] == names
 
 
 def test_what_ends_the_process_is_in_nobodys_way(suite, tmp_path: Path):

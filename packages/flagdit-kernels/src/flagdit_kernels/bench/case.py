@@ -61,7 +61,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """Name and settings in a line; what ``--only`` searches."""
+        """Name and settings in a line; what ``--only`` searches, by itself and with an implementation behind it."""
         return " ".join([self.name, *map(str, self.settings.values())])
 
 

@@ -1,14 +1,14 @@
 """The command ``flagdit-bench``."""
 
 import argparse
-import itertools
 import logging
 import os
 import re
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from flagdit_kernels.bench.case import Case, Conditions, Suite
 from flagdit_kernels.bench.ceilings import ceilings
 from flagdit_kernels.bench.explanation import explanation
-from flagdit_kernels.bench.record import Measurement, Refusal, describe_origin, read_suite
+from flagdit_kernels.bench.record import Measurement, Refusal, describe_origin, read_suite, suite_file
 from flagdit_kernels.bench.runner import DeviceLostError, Runner
 from flagdit_kernels.bench.suites import find_suite, installed_suites
 
@@ -65,7 +65,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if not kernels or device.type != "cuda":
             print(f"flagdit-bench: --tune needs a GPU and one of {', '.join(CANDIDATES)}", file=sys.stderr)
             return 2
-        print(tune(kernels, device=device))
+        logging.getLogger(tune.__module__).setLevel(logging.INFO)
+        print(tune(kernels, device=device, budget=options.budget - (time.monotonic() - begin)))
         return 0
     origin = describe_origin(device, options.commit)
     try:
@@ -87,10 +88,10 @@ def _run(
         for part, runner in zip(parts, runners, strict=True):
             print(f"suite {part.name}", flush=True)
             try:
-                cases = (case for case in part.suite(conditions) if _is_wanted(case, options))
-                for case in itertools.islice(cases, 1):
+                cases = _wanted(part.suite(conditions), options)
+                for case in islice(cases, 1):
                     found = True
-                    runner.run(itertools.chain(ceilings(conditions, _DTYPE), [case], cases))
+                    runner.run(chain(ceilings(conditions, _DTYPE), [case], cases))
             except DeviceLostError:
                 raise
             except Exception as error:  # the suite's own: the others run all the same
@@ -107,7 +108,7 @@ def _run(
         print("flagdit-bench: no case has such a name and settings; a row's line begins with them", file=sys.stderr)
         return 2
     if missed := sum(runner.missed for runner in runners):
-        print(f"{missed} cases were not begun within {options.budget:.0f} s: go on with --resume FILE")
+        print(f"{missed} rows were not begun within {options.budget:.0f} s: go on with --resume")
     if red := any(runner.red for runner in runners):
         print(
             "flagdit-bench: rows marked RED have no number: they compute the wrong thing, or ours failed",
@@ -140,11 +141,17 @@ def _go_on(words: Sequence[str], written: Sequence[Path], budget: float) -> None
     os.execv(sys.executable, command)  # noqa: S606 - our own words
 
 
-def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
-    """Whether a case is among those asked for."""
-    return all(
-        expression is None or re.search(expression, case.title) for expression in (options.only, options.profile)
-    )
+def _wanted(cases: Iterable[Case], options: argparse.Namespace) -> Iterator[Case]:
+    """The rows asked for: whole cases by their titles, or some of their implementations."""
+    expressions = [expression for expression in (options.only, options.profile) if expression is not None]
+    for case in cases:
+        names = [
+            name
+            for name in case.implementations
+            if all(re.search(each, case.title) or re.search(each, f"{case.title}, {name}") for each in expressions)
+        ]
+        if names:
+            yield replace(case, implementations=tuple(names))
 
 
 def _parts(options: argparse.Namespace, origin: dict[str, Any]) -> list[_Part]:
@@ -154,15 +161,31 @@ def _parts(options: argparse.Namespace, origin: dict[str, Any]) -> list[_Part]:
         raise ValueError("no suite is installed: give --suite module:function")
     if len(dict(found)) < len(found):
         raise ValueError("two suites of one name would write one JSON: run them one after the other")
-    resumed = [read_suite(path, origin) for path in options.resume]
-    earlier = {name: (measurements, refusals) for name, measurements, refusals in resumed}
+    resumed = list(_resumed(options, [name for name, _ in found], origin))
+    read = [read_suite(path, origin) for path in resumed]
+    earlier = {name: (measurements, refusals) for name, measurements, refusals in read}
     if strangers := earlier.keys() - {name for name, _ in found}:
         raise ValueError(f"--resume was given the JSON of {', '.join(sorted(strangers))}, which is not to be run")
     parts = []
     for name, suite in found:
+        if options.results is not None:
+            path = suite_file(options.results, name, origin, quick=options.quick)
+            if path.exists() and not any(map(path.samefile, resumed)):
+                raise ValueError(f"{path} is there already: --resume {path} goes on with it; or give another folder")
         measurements, refusals = earlier.get(name, ([], []))
         parts.append(_Part(name=name, suite=suite, measurements=measurements, refusals=refusals))
     return parts
+
+
+def _resumed(options: argparse.Namespace, suites: Sequence[str], origin: dict[str, Any]) -> Iterator[Path]:
+    """The JSON of earlier runs: the files that were given, and of each suite the latest in folders that were."""
+    for path in options.resume:
+        if path.is_dir() or path == options.results:
+            for suite in suites:
+                name = f"{origin['device']}-????-??-??-{suite}{'-quick' if options.quick else ''}.json"
+                yield from sorted(path.glob(name))[-1:]
+        else:
+            yield path
 
 
 def _obstacle(device: torch.device, *, quick: bool) -> str | None:
@@ -192,17 +215,28 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         type=_expression,
         metavar="REGEX",
-        help="cases whose name and settings match, as in 'attention.*16K'; with --tune, kernels",
+        help="rows that match before the colon, as in 'attention.*16K' or ', (flagdit|eager)$'; with --tune, kernels",
     )
     add("--quick", action="store_true", help="see that it runs: tiny sizes; no number counts")
-    add("--budget", type=float, default=float("inf"), metavar="SECONDS", help="begin no further case after so long")
+    add("--budget", type=float, default=float("inf"), metavar="SECONDS", help="begin nothing further after so long")
     add("--results", type=Path, metavar="FOLDER", help="write the JSON of each suite there, anew with each row")
-    add("--resume", type=Path, action="append", default=[], metavar="FILE", help="JSON whose rows are kept, not redone")
+    add(
+        "--resume",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="JSON whose rows are kept, not redone; or a folder with it, which may be that of the results",
+    )
     add("--device", type=_device, default="cuda", help="cuda, cuda:1, ..., or cpu together with --quick")
     add("--commit", metavar="ID", help="what is measured, if it is in no clone of the repository")
     add("--profile", type=_expression, metavar="REGEX", help="like --only, and record registers and spills of kernels")
     add("--explain", action="store_true", help="say which backend runs each operator and why, and measure nothing")
-    add("--tune", action="store_true", help="time the kernels' configurations, and keep the fastest for this device")
+    add(
+        "--tune",
+        action="store_true",
+        help="time the kernels' configurations that were not timed yet, and keep the fastest for this device",
+    )
     return parser
 
 

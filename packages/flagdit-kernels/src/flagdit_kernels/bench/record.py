@@ -104,10 +104,9 @@ def write_suite(
         The file, which was replaced as a whole.
     """
     origin = origin or describe_origin(device, commit)
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     content = {
         "device": origin["device"],
-        "date": today,
+        "date": _today(),
         "suite": suite,
         "quick": quick,
         "machine": origin["machine"] | {"load_average_before": round(load_average, 2)},
@@ -117,11 +116,16 @@ def write_suite(
         "refusals": [vars(refusal) for refusal in refusals],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{origin['device']}-{today}-{suite}{'-quick' if quick else ''}.json"
+    path = suite_file(folder, suite, origin, quick=quick)
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     unfinished.replace(path)
     return path
+
+
+def suite_file(folder: Path, suite: str, origin: Mapping[str, Any], *, quick: bool) -> Path:
+    """The file that `write_suite` writes today, which need not exist."""
+    return folder / f"{origin['device']}-{_today()}-{suite}{'-quick' if quick else ''}.json"
 
 
 def read_suite(path: Path, origin: Mapping[str, Any]) -> tuple[str, list[Measurement], list[Refusal]]:
@@ -209,6 +213,10 @@ def describe_commit() -> dict[str, str | bool] | None:
         return {"id": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _today() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
 
 
 def _git(*words: str) -> str:

@@ -33,7 +33,7 @@ class Runner:
         suite: Its name.
         conditions: Device and sizes.
         folder: Receives the JSON, before and after every row; None for none.
-        out_of_time: Whether to begin no further case.
+        out_of_time: Whether to begin no further row.
         profile: Record the compiled kernels of ours too.
         origin: What `describe_origin` said before the run, as a lost device says nothing; None to ask when writing.
         tell: Called with one line for each row.
@@ -41,7 +41,7 @@ class Runner:
         refusals: Rows without a number so far, which are done too but for those that were `CUT_OFF`.
         cut_off: Cases with the implementations that an earlier run was cut off in, for `run_cut_off`.
         load_average: Of the machine before the run.
-        missed: Cases that time ran out for.
+        missed: Rows that time ran out for.
         path: The JSON, once it is written.
     """
 
@@ -111,11 +111,11 @@ class Runner:
         """Implementations of a case on the same inputs, which are gone afterwards."""
         if not names:
             return
-        if self.out_of_time():
-            self.missed += 1
-            return
         make: Callable[[str], Trial] | None = None
-        for name in names:
+        for index, name in enumerate(names):
+            if self.out_of_time():
+                self.missed += len(names) - index
+                break
             self._keep(Refusal(name=case.name, implementation=name, settings=case.settings, reason=CUT_OFF, red=False))
             begin = time.perf_counter()
             try:
@@ -127,8 +127,9 @@ class Runner:
             self._keep(row)
             if isinstance(row, Refusal):
                 self._recover()
-        del make
-        self._recover()
+        if make is not None:
+            del make
+            self._recover()
 
     def _keep(self, row: Row) -> None:
         """Add a row, in place of the one that says that it was begun, and write the JSON."""
