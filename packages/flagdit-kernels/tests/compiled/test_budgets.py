@@ -8,9 +8,15 @@ import dataclasses
 import os
 
 import pytest
+import torch
+
+from flagdit_kernels.configs import CANDIDATES
 
 triton = pytest.importorskip("triton")
 
+from flagdit_kernels.ops.attention.triton import backward_dkdv  # noqa: E402 - only where triton is
+
+from .absent_gpu import absent_gpu  # noqa: E402 - only where triton is
 from .budgets import CASES, budget_of, excess, read  # noqa: E402 - only where triton is
 from .report import Report  # noqa: E402 - only where triton is
 
@@ -63,3 +69,15 @@ def test_a_spill_needs_a_reason():
     spills = dataclasses.replace(GOOD, spill_bytes=8)
     assert len(excess(spills, budget_of(spills))) == 1
     assert excess(spills, budget_of(spills) | {"why": "a tile of 64 would halve the reuse"}) == []
+
+
+@pytest.mark.slow
+def test_specialised_candidates_compile_where_query_heads_share_keys(tmp_path):
+    """The tuner times one key head for each query head; models with fewer key heads launch what it keeps."""
+    q, k = (torch.empty(64, heads, 96, dtype=torch.bfloat16, device="meta") for heads in (4, 2))
+    lse, bounds = torch.empty(4, 64, device="meta"), torch.empty(3, dtype=torch.int32, device="meta")
+    for candidate in CANDIDATES["attention.backward_dkdv"]:
+        if candidate["WARP_SPECIALIZE"]:
+            with absent_gpu("sm_90", tmp_path) as compiled:
+                backward_dkdv(q, k, k, q, lse, lse, bounds, 1.0, None, candidate)
+            assert [kernel.name for kernel in compiled] == ["_dkdv_kernel"]

@@ -201,13 +201,13 @@ def test_the_callers_allocator_stays():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("width", [48, 96, 128])
-@pytest.mark.parametrize("specialised", [0, 1])
+@pytest.mark.parametrize("specialised", [0, 1], ids=["by hand", "specialised"])
 def test_a_hundred_runs_give_the_same_bits(specialised, width):
     """Forward and backward are deterministic, those that the compiler specialises too."""
     layout = Layout(lengths=(1000, 3, 4096))
     given = inputs(layout, torch.bfloat16, (8, 4), width)
     blocks = {"tma": 1, "programs": 1, "specialised": 1}
-    forms = (form(block_m=128, block_n=128, **blocks), form(block_m=64, block_n=128, **blocks))
+    forms = (form(block_m=128, block_n=128, **blocks), form(block_m=64, block_n=64, **blocks))
     chosen = forms if specialised else default_forms(width)
     first = run(given, layout, *chosen)
     for _ in range(99):
@@ -226,12 +226,15 @@ def default_forms(width: int) -> tuple[Config, Config]:
 @pytest.mark.gpu
 @pytest.mark.parametrize("width", [48, 96, 128])
 @pytest.mark.parametrize("kernel", ["attention.forward", "attention.backward_dkdv"])
-def test_candidates_are_right(kernel, width):
+@pytest.mark.parametrize("specialised", [0, 1], ids=["by hand", "specialised"])
+def test_candidates_are_right(specialised, kernel, width):
     """Every configuration that the tuner may choose and that the GPU can launch gives the right results."""
     from triton.runtime.errors import OutOfResources
 
     given, ran = inputs(LAYOUT, torch.bfloat16, (4, 2), width), 0
     for candidate in CANDIDATES[kernel]:
+        if candidate["WARP_SPECIALIZE"] != specialised:
+            continue
         try:
             check(given, LAYOUT, *((candidate, POINTERS) if kernel == "attention.forward" else (POINTERS, candidate)))
         except OutOfResources:
