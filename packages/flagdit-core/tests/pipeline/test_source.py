@@ -60,6 +60,13 @@ def test_a_file_is_no_model(tmp_path: Path) -> None:
         resolve_model(str(tmp_path / "weights.pth"), {})
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/model", 300 * "m"])
+def test_what_can_be_no_folder_is_one_line(name: str) -> None:
+    """A home that is not there, and a name that is too long."""
+    with pytest.raises(CheckpointError, match="cannot be the name of a model folder"):
+        resolve_model(name, {})
+
+
 def test_hub_ids_are_fetched_without_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """owner/name goes to the hub client, whose patterns let no pickle through."""
     asked = {}

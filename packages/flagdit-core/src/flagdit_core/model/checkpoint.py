@@ -28,7 +28,7 @@ def save(state_dict: dict[str, Tensor], config: dict[str, Any], folder: str | Pa
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(json.dumps({"_class_name": "FlagDiT", **config}, indent=2) + "\n")
+    (folder / CONFIG).write_text(json.dumps({"_class_name": "FlagDiT", **config}, indent=2) + "\n", encoding="utf-8")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     save_torch_state_dict(
         weights, folder, filename_pattern=STEM + "{suffix}.safetensors", max_shard_size=max_shard_size
@@ -53,7 +53,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{folder} has no {CONFIG}: it is not a model folder, or only part of one was copied")
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}); copy it again") from error
     if not isinstance(values, dict):
@@ -79,7 +79,7 @@ def read_state_dict(folder: str | Path) -> dict[str, Tensor]:
         return read_safetensors(single)
     if index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{index} is not a safetensors index ({error!r}); copy it again") from error
         if unsafe := [name for name in names if Path(name).name != name]:

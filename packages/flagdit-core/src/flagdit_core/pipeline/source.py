@@ -38,10 +38,14 @@ def resolve_model(model: str | Path, shipped: Mapping[str, Path]) -> Path:
         if not folder.is_dir():
             raise CheckpointError(f"model {model!r} is not part of this installation: {folder} is missing")
         return folder
-    path = Path(model).expanduser()
-    if model != "" and path.is_dir():
+    try:
+        path = Path(model).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a home that is not there
+        raise CheckpointError(f"{str(model)!r} cannot be the name of a model folder: {error}") from error
+    if model != "" and is_folder:
         return path
-    if path.is_file():
+    if is_file:
         raise CheckpointError(f"{model} is a file; expected a model folder")
     name = str(model)
     if isinstance(model, Path) or _looks_like_path(name, path):
