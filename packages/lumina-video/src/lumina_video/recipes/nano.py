@@ -18,6 +18,7 @@ _MOSTLY_TWO = {
     "moving": 0.6, "bouncing": 0.4, "resizing": 0.4, "fading": 0.4, "turning": 1.4, "still": 0.3, _TWO: 2.5
 }  # fmt: skip
 _MOSTLY_TURNING = _MOSTLY_TWO | {"fading": 0.5, "turning": 2.6, _TWO: 1.4}
+_HALF_TURNING = _MOSTLY_TURNING | {"moving": 0.5, "still": 0.3, "turning": 3.2, _TWO: 1.7}
 _FEW = dict.fromkeys(_MOSTLY_TWO, 1000)
 _MANY = _FEW | {"turning": 3000, _TWO: 6000}
 
@@ -31,10 +32,11 @@ NANO = WorldRecipe(
         film_stage(steps=400, films=_FEW, shares=_ONE_OBJECT | {_TWO: 1.0}),
         film_stage(steps=2278, films=_MANY, shares=_MOSTLY_TWO),
         film_stage(steps=1222, films=_MANY, shares=_MOSTLY_TURNING),
+        film_stage(steps=5000, films=_MANY | {"turning": 6000}, shares=_HALF_TURNING),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=5400,
+        num_steps=10_400,
         batch_size=24,
         learning_rate=1e-3,
         muon_learning_rate=2e-3,
