@@ -47,7 +47,8 @@ the model's default.
     ("image", "sizes"): """
 None of the switches reaches the goal of four fifths, and more training on one size has not brought it nearer. The model
 was trained at one width, and has learnt the distance to the patch below as one number: without
-`rope_scaling_factor=auto` nothing passes, with it little does.
+`rope_scaling_factor=auto` nothing passes, with it little does. Two trainings on seven sizes were too short to change
+that, and cost the usual size its rate; the card of the model has them.
 """,
     ("video", "solvers"): """
 Too few captions to choose by.
