@@ -23,7 +23,7 @@ def test_every_primitive_comes_back(shape: str) -> None:
     item = reconstruct(views, resolution=40)
     assert item.mesh.is_watertight
     assert item.mesh.volume > 0
-    assert volume_iou(item.mesh, Arrangement(shapes=(shape,), sizes=("large",))) > 0.9
+    assert volume_iou(item.mesh, Arrangement(shapes=(shape,), radii=(0.4,))) > 0.9
     assert consistency(item.views, item.mesh).mean_silhouette_iou > 0.95
 
 
@@ -62,7 +62,7 @@ def test_two_objects_are_two_parts() -> None:
 
 def test_more_pixels_give_a_better_mesh() -> None:
     """A sphere's volume is met better from 96 pixels than from 24."""
-    scene, ball = scene_of("a large pink sphere"), Arrangement(shapes=("sphere",), sizes=("large",))
+    scene, ball = scene_of("a large pink sphere"), Arrangement(shapes=("sphere",), radii=(0.4,))
     coarse, fine = (
         volume_iou(reconstruct(show(scene, orbit(12), size), resolution=40).mesh, ball) for size in (24, 96)
     )
@@ -78,7 +78,7 @@ def test_any_cameras_around_any_place() -> None:
         for camera in orbit(9, elevations=(0, 40, 70), distance=4, field_of_view=30)
     ]
     item = reconstruct(render(ball, cameras, width=96, height=64))
-    assert volume_iou(item.mesh, Arrangement(shapes=("sphere",), sizes=("large",))) > 0.94
+    assert volume_iou(item.mesh, Arrangement(shapes=("sphere",), radii=(0.4,))) > 0.94
 
 
 def test_three_views_are_enough_and_two_are_not(views: Views) -> None:
@@ -111,7 +111,7 @@ def test_one_view_of_twelve_is_outvoted(views: Views) -> None:
     """A single view of something much smaller takes nothing away; the same view among six is believed."""
     odd = views.images.copy()
     odd[2] = show(scene_of("a small red sphere"), orbit(12), 64).images[2]
-    truth = Arrangement(shapes=("cone", "cube"), sizes=("medium", "large"), relation="on")
+    truth = Arrangement(shapes=("cone", "cube"), radii=(0.31, 0.4), relation="on")
     item = reconstruct(replace(views, images=odd), resolution=32)
     assert volume_iou(item.mesh, truth) > 0.9
     assert np.argmin(consistency(item.views, item.mesh).silhouette_iou) == 2
@@ -127,7 +127,7 @@ def test_specks_make_no_parts(views: Views) -> None:
         image[generator.integers(0, 64, 6), generator.integers(0, 64, 6)] = (0, 200, 0)
     mesh = reconstruct(replace(views, images=speckled), resolution=48).mesh
     assert mesh.body_count == 1
-    assert volume_iou(mesh, Arrangement(shapes=("cone", "cube"), sizes=("medium", "large"), relation="on")) > 0.9
+    assert volume_iou(mesh, Arrangement(shapes=("cone", "cube"), radii=(0.31, 0.4), relation="on")) > 0.9
 
 
 def test_coverage_is_exact_to_two_hundredths(views: Views) -> None:

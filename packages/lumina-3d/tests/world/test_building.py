@@ -26,9 +26,9 @@ def test_meshes_and_rules_agree(shape: str) -> None:
 
 def test_arrangements_stand_as_they_say() -> None:
     """On: the upper one's bottom is the lower one's top. Beside: first left, one ground, a gap. Both centred."""
-    upper, lower = Arrangement(shapes=("torus", "cube"), sizes=("small", "large"), relation="on").solids
+    upper, lower = Arrangement(shapes=("torus", "cube"), radii=(0.24, 0.4), relation="on").solids
     assert upper.centre[1] - HEIGHTS["torus"] * upper.radius == pytest.approx(lower.centre[1] + lower.radius)
-    left, right = Arrangement(shapes=("sphere", "torus"), sizes=("small", "large"), relation="beside").solids
+    left, right = Arrangement(shapes=("sphere", "torus"), radii=(0.24, 0.4), relation="beside").solids
     assert left.centre[0] + left.radius < right.centre[0] - right.radius
     assert left.centre[1] - left.radius == pytest.approx(right.centre[1] - HEIGHTS["torus"] * right.radius)
     for caption in ("a small red torus on a large blue cube", "a small red sphere beside a large blue torus"):
@@ -38,7 +38,7 @@ def test_arrangements_stand_as_they_say() -> None:
 def test_turning() -> None:
     """A quarter turn takes +Z to +X, and an arrangement turned contains the turned points."""
     np.testing.assert_allclose(turning(90) @ [0, 0, 1], [1, 0, 0], atol=1e-12)
-    pair = {"shapes": ("cube", "cone"), "sizes": ("large", "small"), "relation": "beside"}
+    pair = {"shapes": ("cube", "cone"), "radii": (0.4, 0.24), "relation": "beside"}
     points = np.random.default_rng(0).uniform(-1, 1, (2000, 3))
     inside = Arrangement(**pair).contains(points)
     assert inside.any()

@@ -5,12 +5,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 from scipy import ndimage
 
 from flagdit_core.errors import ShapeError
+from flagdit_core.shapes.vocabulary import COLORS
 from flagdit_core.world import World
 from lumina_3d import Object3D, Views, orbit, reconstruct
-from lumina_3d.world import ObjectWorld, build, calibrate, is_held_out, parse, scene_of, show, verify, verify_mesh
+from lumina_3d.world import (
+    Arrangement,
+    ObjectWorld,
+    build,
+    calibrate,
+    is_held_out,
+    parse,
+    scene_of,
+    show,
+    verify,
+    verify_mesh,
+)
+from lumina_3d.world.building import solid_mesh
 
 
 def _blur(views: Views) -> Views:
@@ -108,6 +122,29 @@ def test_true_meshes_pass_at_any_size_and_turn() -> None:
         "a medium green cone beside a large red cube",
     ):
         assert not verify_mesh(mesh, wrong).passed
+
+
+@pytest.mark.parametrize("radius", [0.29, 0.35])
+@pytest.mark.parametrize("shape", ["sphere", "cone"])
+def test_sizes_between_the_worlds_own_are_no_other_shape(shape: str, radius: float) -> None:
+    """A ball that is neither small nor medium nor large is still a ball, and no drum."""
+    caption = f"a red {shape} on a blue cylinder"
+    arrangement = Arrangement(shapes=(shape, "cylinder"), radii=(radius, 0.31), relation="on")
+    parts = [solid_mesh(solid) for solid in arrangement.solids]
+    for part, item in zip(parts, scene_of(caption).objects, strict=True):
+        part.visual.face_colors = (*COLORS[item.color], 255)
+    mesh = trimesh.util.concatenate(parts)
+    verdict = verify_mesh(mesh, caption)
+    assert verdict.passed and verdict.measures["mesh IoU"] > 0.8
+    assert not verify_mesh(mesh, "a red cylinder on a blue cylinder").passed
+
+
+def test_two_of_one_shape_are_told_apart_by_colour() -> None:
+    """Beside one another, sizes being free, a half turn makes the one the other: colours say which is which."""
+    mesh = build(scene_of("a small red sphere beside a medium blue sphere"))
+    for caption in ("a red sphere beside a blue sphere", "a blue sphere beside a red sphere"):
+        assert verify_mesh(mesh, caption).passed
+    assert not verify_mesh(mesh, "a red sphere beside a green sphere").passed
 
 
 def test_an_object_too_many_or_too_few_is_counted() -> None:

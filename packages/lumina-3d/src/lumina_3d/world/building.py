@@ -14,6 +14,7 @@ from lumina_3d.world.geometry import Arrangement, Solid
 from lumina_3d.world.parsing import parse
 from lumina_3d.world.primitives import primitive
 from lumina_3d.world.scene import Claims, Scene, SceneObject
+from lumina_3d.world.vocabulary import SIZES
 
 if TYPE_CHECKING:
     import trimesh
@@ -48,11 +49,11 @@ def arrangement_of(scene: Scene) -> Arrangement:
         scene: The scene.
 
     Returns:
-        Shapes, sizes and relation, not turned.
+        Shapes, radii and relation, not turned.
     """
     return Arrangement(
         shapes=tuple(item.shape for item in scene.objects),
-        sizes=tuple(item.size for item in scene.objects),
+        radii=tuple(SIZES[item.size] for item in scene.objects),
         relation=scene.claims.relation,
     )
 

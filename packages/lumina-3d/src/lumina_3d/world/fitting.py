@@ -6,6 +6,7 @@ better. What is found is thus the world's own arrangement, whose words can be co
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 from lumina_3d.world.geometry import Arrangement
@@ -21,23 +22,26 @@ _ROUNDS = 3
 _SYMMETRY = 90.0
 
 
-def fit(claims: Claims, score: Score, *, turns: Sequence[float]) -> Arrangement:
+def fit(claims: Claims, score: Score, *, turns: Sequence[float], radii: Sequence[float]) -> Arrangement:
     """The best arrangement in the neighbourhood of what is claimed.
 
     Args:
         claims: Where the search begins.
         score: Agreement, the higher the better.
         turns: Rotations about the up axis that are tried, in degrees from 0 to below 360.
+        radii: The sizes that an object may have; one whose size is claimed begins with that.
 
     Returns:
         The arrangement, its objects in the order of the claims.
     """
-    first, *others = _allowed(claims, turns)
+    score = cache(score)  # a round tries much of what the one before has tried
+    first, *others = _allowed(claims, turns, radii)
     found, best = _improve(first, score(first), others, score)
     for _ in range(_ROUNDS):
         before = best
-        for alternatives in (_relations, *(_shapes(number) for number in range(len(found.shapes)))):
-            found, best = _improve(found, best, alternatives(found, turns), score)
+        found, best = _improve(found, best, _relations(found, turns), score)
+        for number in range(len(found.shapes)):
+            found, best = _improve(found, best, _shapes(found, number, turns, radii), score)
         if best == before:
             break
     return found
@@ -54,12 +58,12 @@ def _improve(
     return found, best
 
 
-def _allowed(claims: Claims, turns: Sequence[float]) -> Iterator[Arrangement]:
+def _allowed(claims: Claims, turns: Sequence[float], radii: Sequence[float]) -> Iterator[Arrangement]:
     """All arrangements of which the claims are true."""
     shapes = tuple(claim.shape for claim in claims.objects)
-    sizes = product(*((claim.size,) if claim.size else tuple(SIZES) for claim in claims.objects))
+    sizes = product(*((SIZES[claim.size],) if claim.size else radii for claim in claims.objects))
     for chosen, turn in product(sizes, _visible(turns, claims.relation)):
-        yield Arrangement(shapes=shapes, sizes=chosen, relation=claims.relation, turn=turn)
+        yield Arrangement(shapes=shapes, radii=chosen, relation=claims.relation, turn=turn)
 
 
 def _relations(found: Arrangement, turns: Sequence[float]) -> Iterator[Arrangement]:
@@ -70,17 +74,13 @@ def _relations(found: Arrangement, turns: Sequence[float]) -> Iterator[Arrangeme
                 yield replace(found, relation=relation, turn=turn)
 
 
-def _shapes(number: int) -> Callable[[Arrangement, Sequence[float]], Iterator[Arrangement]]:
+def _shapes(found: Arrangement, number: int, turns: Sequence[float], radii: Sequence[float]) -> Iterator[Arrangement]:
     """Other shapes for one of the objects, in all sizes, all turned a little: a cone hides how a pyramid would lie."""
-
-    def alternatives(found: Arrangement, turns: Sequence[float]) -> Iterator[Arrangement]:
-        known = SUPPORTS if found.relation == "on" and number == 1 else SHAPES
-        every_size = product(SIZES, repeat=len(found.shapes))
-        for shape, sizes, turn in product(known, every_size, _visible(turns, None)):
-            shapes = (*found.shapes[:number], shape, *found.shapes[number + 1 :])
-            yield replace(found, shapes=shapes, sizes=sizes, turn=(found.turn + turn) % 360)
-
-    return alternatives
+    known = SUPPORTS if found.relation == "on" and number == 1 else SHAPES
+    every_size = product(radii, repeat=len(found.shapes))
+    for shape, sizes, turn in product(known, every_size, _visible(turns, None)):
+        shapes = (*found.shapes[:number], shape, *found.shapes[number + 1 :])
+        yield replace(found, shapes=shapes, radii=sizes, turn=(found.turn + turn) % 360)
 
 
 def _visible(turns: Sequence[float], relation: str | None) -> list[float]:

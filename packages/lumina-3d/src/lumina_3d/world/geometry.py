@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lumina_3d.world.primitives import HEIGHTS, INSIDE, TUBE
-from lumina_3d.world.vocabulary import SIZES
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,20 +44,20 @@ class Arrangement:
 
     Attributes:
         shapes: Of one or two objects.
-        sizes: Of the same objects.
+        radii: Of the same objects, half the longest side of each one's box, in world units.
         relation: Of the first to the second; None for one.
         turn: Rotation of the whole about the up axis, in degrees from +Z towards +X.
     """
 
     shapes: tuple[str, ...]
-    sizes: tuple[str, ...]
+    radii: tuple[float, ...]
     relation: str | None = None
     turn: float = 0.0
 
     @property
     def solids(self) -> tuple[Solid, ...]:
         """The solids, not turned (``turn`` is for the caller), with the box around all centred on the origin."""
-        radii = [SIZES[size] for size in self.sizes]
+        radii = self.radii
         heights = [HEIGHTS[shape] * radius for shape, radius in zip(self.shapes, radii, strict=True)]
         match self.relation:
             case None:

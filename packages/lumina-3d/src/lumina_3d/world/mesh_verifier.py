@@ -1,9 +1,11 @@
 """Is a mesh what a sentence says? Its volume is compared with that of the world's own solids, its colours are named.
 
 A mesh may be of any size, stand anywhere and be turned about the up axis: both are first moved to one centre of mass
-and scaled to one volume. The hole of a ring that stands on something is free, as silhouettes do not show it.
+and scaled to one volume. Of two objects, either may be the larger by any factor that the world knows or one between.
+The hole of a ring that stands on something is free, as silhouettes do not show it.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,7 @@ from lumina_3d.world.parsing import parse
 from lumina_3d.world.primitives import primitive
 from lumina_3d.world.scene import Claims
 from lumina_3d.world.segmentation import UNCLEAR, color_names
+from lumina_3d.world.vocabulary import SIZES
 
 if TYPE_CHECKING:
     import trimesh
@@ -28,6 +31,8 @@ LEAST_SHARE = 0.07
 """A colour is an object's if it has at least this share of the surface; where two objects meet, colours blend."""
 TURNS = tuple(np.arange(0.0, 360.0, 15.0).tolist())
 """A mesh may be turned by any of these, in degrees."""
+RADII = tuple(np.geomspace(min(SIZES.values()), max(SIZES.values()), 5).tolist())
+"""Of one of two objects. With the world's own three alone, a ball of a size between passes for a stout cylinder."""
 
 _POINTS = 6000
 _MARGIN = 0.1
@@ -52,7 +57,7 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
     """Compare a mesh with what a caption asserts.
 
     Args:
-        mesh: Watertight, with vertex colours, +Y up.
+        mesh: Watertight, with colours of vertices or faces, +Y up.
         caption: A sentence of the world's language, or its claims.
 
     Returns:
@@ -64,10 +69,18 @@ def verify_mesh(mesh: "trimesh.Trimesh", caption: str | Claims) -> Verdict:
     """
     claims = parse(caption) if isinstance(caption, str) else caption
     points, inside = _sampled(mesh)
-    found = fit(claims, lambda arrangement: float(np.mean(_ious(points, inside, arrangement))), turns=TURNS)
+    found = fit(
+        replace(claims, objects=tuple(replace(claim, size=None) for claim in claims.objects)),
+        lambda arrangement: float(np.mean(_ious(points, inside, arrangement))),
+        turns=TURNS,
+        radii=RADII if claims.relation else RADII[:1],
+    )
     overlaps = _ious(points, inside, found)
     names, shares = _painted(mesh)
     colors = _colors(mesh, names, shares, found)
+    alike = found.relation == "beside" and len(set(found.shapes)) == 1
+    if alike and colors[::-1] == [claim.color for claim in claims.objects]:
+        colors.reverse()  # two of one shape: beside one another, colours alone say which is the first
     checks = [Check.of("mesh count", str(len(claims.objects)), str(_count(names, shares)))]
     for claim, shape, color, overlap in zip(claims.objects, found.shapes, colors, overlaps, strict=True):
         checks.append(Check.of("mesh shape", claim.shape, shape if overlap >= LEAST_IOU else UNCLEAR))
@@ -87,7 +100,9 @@ def _sampled(mesh: "trimesh.Trimesh") -> tuple[Floats, npt.NDArray[np.bool_]]:
     low, high = (np.asarray(mesh.bounds) - centre) / unit
     reach = _MARGIN * (high - low)
     points = qmc.scale(qmc.Halton(3, scramble=False).random(_POINTS), low - reach, high + reach)
-    return points, mesh.ray.contains_points(points * unit + centre)
+    there = points * unit + centre
+    # Part by part: where two solids touch, a ray meets two faces in one place, and counts them as one.
+    return points, np.logical_xor.reduce([part.ray.contains_points(there) for part in mesh.split()])
 
 
 def _measure(arrangement: Arrangement) -> tuple[Floats, float]:
@@ -114,10 +129,8 @@ def _iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
 
 
 def _painted(mesh: "trimesh.Trimesh") -> tuple[npt.NDArray[np.str_], Floats]:
-    """The colour's name at each vertex (V,), and the share of the surface (V,) that the vertex stands for."""
-    names = color_names(np.asarray(mesh.visual.vertex_colors)[:, :3])
-    areas = np.bincount(mesh.faces.ravel(), weights=np.repeat(mesh.area_faces / 3, 3), minlength=len(names))
-    return names, areas / mesh.area
+    """The colour's name of each face (F,), and the share of the surface (F,) that the face has."""
+    return color_names(np.asarray(mesh.visual.face_colors)[:, :3]), mesh.area_faces / mesh.area
 
 
 def _count(names: npt.NDArray[np.str_], shares: Floats) -> int:
@@ -130,7 +143,7 @@ def _colors(
 ) -> list[str]:
     """The name that most of each object's surface has."""
     centre, unit = _measure(arrangement)
-    points = (np.asarray(mesh.vertices) - mesh.center_mass) / float(mesh.volume) ** (1 / 3) * unit + centre
+    points = (np.asarray(mesh.triangles_center) - mesh.center_mass) / float(mesh.volume) ** (1 / 3) * unit + centre
     owners = arrangement.owners(points)
     found = []
     for number in range(len(arrangement.shapes)):

@@ -15,6 +15,7 @@ from lumina_3d.world.parsing import parse
 from lumina_3d.world.scene import Claims
 from lumina_3d.world.segmentation import UNCLEAR, Segments, segment
 from lumina_3d.world.templates import template
+from lumina_3d.world.vocabulary import SIZES
 
 Floats = npt.NDArray[np.float32]
 
@@ -24,6 +25,7 @@ TURNS = (0.0, 90.0, 180.0, 270.0)
 """To which side of the other an object stands is free; how cubes and pyramids face is not."""
 
 _WORKING_SIDE = 64
+_SIZE_NAMES = {radius: name for name, radius in SIZES.items()}
 
 
 def verify(views: Views, caption: str | Claims) -> Verdict:
@@ -62,7 +64,7 @@ def verify(views: Views, caption: str | Claims) -> Verdict:
         unknown = MISSING if numbers[number] is None else UNCLEAR
         checks.append(Check.of("shape", claim.shape, found.shapes[number] if clear else unknown))
         if claim.size is not None:
-            checks.append(Check.of("size", claim.size, found.sizes[number] if clear else unknown))
+            checks.append(Check.of("size", claim.size, _SIZE_NAMES[found.radii[number]] if clear else unknown))
     if claims.relation is not None:
         known = min(overlaps) >= LEAST_OVERLAP
         checks.append(Check.of("relation", claims.relation, str(found.relation) if known else UNCLEAR))
@@ -108,5 +110,5 @@ def _arrangement(
         common, union = np.minimum(expected, coverage), np.maximum(expected, coverage)
         return np.asarray(common.sum(axis=(1, 2, 3)) / union.sum(axis=(1, 2, 3)))
 
-    found = fit(claims, lambda arrangement: float(overlaps(arrangement).mean()), turns=TURNS)
+    found = fit(claims, lambda arrangement: float(overlaps(arrangement).mean()), turns=TURNS, radii=tuple(_SIZE_NAMES))
     return found, overlaps(found).tolist()
