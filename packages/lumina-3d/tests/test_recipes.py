@@ -104,8 +104,8 @@ def test_views_for_the_vae() -> None:
 def test_vae_in_three_steps(tmp_path: Path) -> None:
     """The recipe ends in a codec of factor 8; run again it gives the same, and other settings are refused."""
     config = replace(
-        VAE, output_dir=tmp_path / "vae", run_dir=tmp_path, channels=(4, 4, 8, 8), latent_channels=3, batch_size=2,
-        size=32, steps=3, checkpoint_every=3, log_every=1, validation_pictures=2,
+        VAE, start_from=None, output_dir=tmp_path / "vae", run_dir=tmp_path, channels=(4, 4, 8, 8), latent_channels=3,
+        batch_size=2, size=32, steps=3, checkpoint_every=3, log_every=1, validation_pictures=2,
     )  # fmt: skip
     views = random_views(np.random.default_rng(5), 2, 32)
     latents = vae(config).encode(views)

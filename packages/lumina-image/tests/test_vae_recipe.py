@@ -17,7 +17,7 @@ from lumina_image.recipes.vae import VAERecipe, vae
 from lumina_image.recipes.vae_data import edge_crops, whole_pictures
 
 
-def _recipe(folder: Path, **training: object) -> VAERecipe:
+def _recipe(folder: Path, **changes: object) -> VAERecipe:
     settings: dict[str, object] = {
         "output_dir": folder / "vae",
         "run_dir": folder,
@@ -29,8 +29,10 @@ def _recipe(folder: Path, **training: object) -> VAERecipe:
         "validation_pictures": 2,
         "batch_size": 2,
         "size": 32,
+        "crop_size": 16,
+        "picture_sizes": (32,),
     }
-    return VAERecipe(training=PictureVAERecipe(**settings | training), crop_size=16, picture_sizes=(32,))
+    return VAERecipe(**settings | changes)
 
 
 def test_interrupted_run_ends_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +73,41 @@ def test_a_row_broken_off_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def _killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("latent_noise", [0.0, 0.2])
+def test_a_decoder_alone_keeps_the_latents(tmp_path: Path, latent_noise: float) -> None:
+    """What the encoder makes of pictures stays as it was, in the folder too; the decoder learns."""
+    vae(_recipe(tmp_path / "first"))
+    first = str(tmp_path / "first" / "vae")
+    before = PictureCodec.from_pretrained(first)
+    vae(_recipe(tmp_path / "second", start_from=first, decoder_only=True, latent_noise=latent_noise))
+    after = PictureCodec.from_pretrained(tmp_path / "second" / "vae")
+    pixels = whole_pictures(np.random.default_rng(0), 2, 32)
+    assert torch.equal(before.encode(pixels), after.encode(pixels))
+    assert (before.scale, before.shift) == (after.scale, after.shift)
+    assert not torch.equal(before.decode(before.encode(pixels)), after.decode(before.encode(pixels)))
+
+
+def test_noise_in_latents_is_felt(tmp_path: Path) -> None:
+    """The noise that is asked for changes what a decoder learns."""
+    vae(_recipe(tmp_path / "first"))
+    start = {"start_from": str(tmp_path / "first" / "vae"), "decoder_only": True}
+    plain, noisy = (
+        vae(_recipe(tmp_path / name, **start, latent_noise=noise)) for name, noise in (("plain", 0.0), ("noisy", 0.5))
+    )
+    latent = torch.zeros(1, 3, 4, 4)
+    assert not torch.equal(plain.decode(latent), noisy.decode(latent))
+
+
+def test_a_decoder_alone_needs_an_encoder(tmp_path: Path) -> None:
+    """Without a VAE to begin with there are no latents to keep, nor a variance that noise could be measured by."""
+    with pytest.raises(ConfigError, match="expected start_from"):
+        _recipe(tmp_path, decoder_only=True)
+    with pytest.raises(ConfigError, match="above 0 with decoder_only"):
+        _recipe(tmp_path, latent_noise=0.1)
+    with pytest.raises(ConfigError, match="above 0 with decoder_only"):
+        _recipe(tmp_path, start_from=str(tmp_path), decoder_only=True, latent_noise=-0.1)
 
 
 def test_run_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
@@ -136,7 +173,7 @@ def test_muon_directions_are_orthogonal(shape: tuple[int, int]) -> None:
 def test_start_from_another(tmp_path: Path) -> None:
     """A run that begins with another VAE and hardly moves gives that VAE."""
     vae(_recipe(tmp_path / "first", warmup_steps=0))
-    still = {"start_from": tmp_path / "first" / "vae", "learning_rate": 1e-12, "muon_learning_rate": 1e-12}
+    still = {"start_from": str(tmp_path / "first" / "vae"), "learning_rate": 1e-12, "muon_learning_rate": 1e-12}
     made = vae(_recipe(tmp_path / "second", **still))
     first = PictureCodec.from_pretrained(tmp_path / "first" / "vae")
     for expected, actual in zip(first.vae.parameters(), made.vae.parameters(), strict=True):

@@ -2,11 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -85,7 +84,6 @@ def train_autoencoder(
     *,
     phases: Sequence[int],
     free: Sequence[str] = (),
-    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Network:
     """Train a network, or go on from ``run_dir``'s checkpoint.
 
@@ -94,7 +92,6 @@ def train_autoencoder(
         parts: What is trained.
         phases: Steps of each part of the training. Each begins with the averaged weights and a new warm-up.
         free: Names of settings that do not decide the weights, beside the common ones that do not.
-        more: Settings that decide the weights, beside those of the recipe.
 
     Returns:
         The averaged network.
@@ -107,7 +104,7 @@ def train_autoencoder(
     model, ema = parts.build(), parts.build().requires_grad_(False)
     state = AutoencoderState(model=model, ema=ema, optimizers=parts.optimizers(model))
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in state.optimizers]
-    settings = _settings(config, free, more)
+    settings = _settings(config, free)
     start, seconds = load_checkpoint(config.run_dir, state, settings=settings)
     log = MetricsLog(config.run_dir, ("step", "seconds", "learning_rate", *parts.columns), start=start)
     began, last = time.perf_counter() - seconds, sum(phases)
@@ -144,10 +141,10 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
 
-def _settings(config: AutoencoderRecipe, free: Sequence[str], more: Mapping[str, Any]) -> str:
+def _settings(config: AutoencoderRecipe, free: Sequence[str]) -> str:
     """What decides the weights, for comparison."""
     watched = ("output_dir", "run_dir", "num_threads", "log_every", "checkpoint_every", *free)
-    return repr({name: value for name, value in asdict(config).items() if name not in watched} | dict(more))
+    return repr({name: value for name, value in asdict(config).items() if name not in watched})
 
 
 def _place(step: int, phases: Sequence[int]) -> tuple[int, int]:

@@ -129,14 +129,29 @@ def first_networks(config: NetworkRecipe, describe: Describe) -> tuple[FlagDiT, 
 
 def _started_from(config: NetworkRecipe, name: str) -> tuple[FlagDiT, TextEncoder]:
     """Those of another model, whose network must have the recipe's form."""
-    modalities = installed_modalities().values()
-    shipped = {f"{entry.name}/{model}": path for entry in modalities for model, path in entry.models.items()}
-    folder = resolve_model(name, shipped)
+    folder = model_folder(name)
     rules = TextEncodingConfig.from_dict(index_section(folder, read_model_index(folder), "text_encoding"))
     model = FlagDiT.from_pretrained(folder / "transformer", dtype=torch.float32)
     if model.config != config.model:
         raise ConfigError(f"start_from={name!r} has the network {model.config}, the recipe {config.model}")
     return model, TextEncoder.from_pretrained(folder, rules, dtype=torch.float32).requires_grad_(True)
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model that a training begins with, whatever its modality.
+
+    Args:
+        name: A shipped model such as "image/nano", a folder, or a hub id ``owner/name``.
+
+    Returns:
+        A folder that exists.
+
+    Raises:
+        CheckpointError: There is no such model.
+    """
+    modalities = installed_modalities().values()
+    shipped = {f"{entry.name}/{model}": path for entry in modalities for model, path in entry.models.items()}
+    return resolve_model(name, shipped)
 
 
 def build_text_encoder(config: NetworkRecipe, describe: Describe) -> TextEncoder:

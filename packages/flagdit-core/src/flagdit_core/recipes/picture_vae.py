@@ -6,12 +6,11 @@ shift and one scale, kept in the VAE's own configuration: latent = (z - shift_fa
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 import einops
 import numpy as np
@@ -34,6 +33,7 @@ from flagdit_core.recipes.autoencoder import (
     train_autoencoder,
 )
 from flagdit_core.recipes.muon import Muon
+from flagdit_core.recipes.networks import model_folder
 
 INITIAL_LOG_VARIANCE = -6.0
 """Of the posterior, before training."""
@@ -54,7 +54,13 @@ class PictureVAERecipe(AutoencoderRecipe):
     """Everything that decides the trained VAE, beside its pictures.
 
     Attributes:
-        start_from: Folder of a VAE of the same form to begin with; None begins with random weights.
+        start_from: Model whose VAE, of the same form, the training begins with: a shipped one as "image/nano", its
+            folder, or the folder of a VAE alone; None begins with random weights.
+        decoder_only: The encoder and the latents' scale and shift stay those of ``start_from``: a network that was
+            trained on its latents goes with the new decoder as it is.
+        latent_noise: Latents of variance 1 are decoded with normal noise of a standard deviation drawn per picture from
+            a half-normal distribution of this scale, so that the decoder bears with the errors of latents that a
+            network made ("noise-augmented decoding", arXiv:2510.11690). It goes with ``decoder_only``.
         channels: Feature channels at full, half, quarter and eighth resolution.
         latent_channels: Channels of a latent.
         norm_num_groups: Groups of the group norms.
@@ -70,7 +76,9 @@ class PictureVAERecipe(AutoencoderRecipe):
 
     output_dir: Path = Path("runs/vae/vae")
     run_dir: Path = Path("runs/vae")
-    start_from: Path | None = None
+    start_from: str | None = None
+    decoder_only: bool = False
+    latent_noise: float = 0.0
     channels: tuple[int, ...] = (16, 32, 64, 128)
     latent_channels: int = 8
     norm_num_groups: int = 2
@@ -100,6 +108,13 @@ class PictureVAERecipe(AutoencoderRecipe):
                 "expected a size that is a multiple of 8, and a batch_size and validation_pictures of 1 or more, "
                 f"got {self.size}, {self.batch_size} and {self.validation_pictures}"
             )
+        if self.decoder_only and self.start_from is None:
+            raise ConfigError("expected start_from, the folder whose encoder stays, with decoder_only; got None")
+        if self.latent_noise < 0 or (self.latent_noise and not self.decoder_only):
+            raise ConfigError(
+                "expected a latent_noise of 0, or above 0 with decoder_only, since other latents' variance is not "
+                f"known before the end; got {self.latent_noise} with decoder_only={self.decoder_only}"
+            )
 
 
 def train_picture_vae(
@@ -107,7 +122,6 @@ def train_picture_vae(
     draw: Draw,
     *,
     batch: Callable[[np.random.Generator, int], Tensor] | None = None,
-    batch_settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> PictureCodec:
     """Train a VAE, or go on from ``run_dir``'s checkpoint, and write it to ``output_dir`` as a diffusers folder.
 
@@ -115,22 +129,23 @@ def train_picture_vae(
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
         draw: Pictures to learn from, to judge by and to take statistics of.
         batch: What a step learns from instead: (generator, step) -> (B, 3, H, W), sides multiples of 8.
-        batch_settings: What decides that.
 
     Returns:
         The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
 
     Raises:
         ConfigError: ``run_dir`` holds a run of another recipe.
-        CheckpointError: ``start_from`` holds no VAE of this form.
+        CheckpointError: There is no ``start_from``, or it holds no VAE of this form.
     """
     validation = draw(random_stream(config, -1), config.validation_pictures, config.size, held_out=True)
+    kept = _statistics_of(config) if config.decoder_only else None
+    noise_scale = config.latent_noise / kept[0] if kept else 0.0
 
     def losses(
         model: AutoencoderKL, step: int, generator: np.random.Generator, noise: torch.Generator
     ) -> dict[str, Tensor]:
         pixels = draw(generator, config.batch_size, config.size) if batch is None else batch(generator, step)
-        return _losses(config, model, pixels, noise)
+        return _losses(config, model, pixels, noise, noise_scale=noise_scale)
 
     def validate(model: AutoencoderKL, done: int) -> dict[str, float]:
         return {"psnr": _validate(model, validation, config.run_dir / f"reconstructions_{done:06d}.png")}
@@ -142,8 +157,8 @@ def train_picture_vae(
         validate=validate,
         columns=COLUMNS,
     )
-    vae = train_autoencoder(config, network, phases=(config.steps,), free=("validation_pictures",), more=batch_settings)
-    scale, shift = _statistics(vae, draw(random_stream(config, -2), config.validation_pictures, config.size))
+    vae = train_autoencoder(config, network, phases=(config.steps,), free=("validation_pictures",))
+    scale, shift = kept or _statistics(vae, draw(random_stream(config, -2), config.validation_pictures, config.size))
     PictureCodec(copy.deepcopy(vae).bfloat16(), scale, shift).save_pretrained(config.output_dir)
     return PictureCodec(vae, scale, shift)
 
@@ -165,7 +180,10 @@ def _build(config: PictureVAERecipe) -> AutoencoderKL:
         )
         _initialise(model, config.latent_channels)
     if config.start_from is not None:
-        load_into(model, read_state_dict(config.start_from), source=str(config.start_from))
+        load_into(model, read_state_dict(_started_from(config.start_from)), source=config.start_from)
+    if config.decoder_only:
+        model.encoder.requires_grad_(False)
+        model.quant_conv.requires_grad_(False)
     return model.float()
 
 
@@ -188,21 +206,25 @@ def _initialise(model: AutoencoderKL, latent_channels: int) -> None:
 
 def _optimizers(config: PictureVAERecipe, model: AutoencoderKL) -> list[torch.optim.Optimizer]:
     """Muon for the kernels of the blocks, AdamW for the first and last convolutions, norms and biases."""
-    inner = {name for name, value in model.named_parameters() if "block" in name and value.ndim == 4}
-    kernels = [value for name, value in model.named_parameters() if name in inner]
-    others = [value for name, value in model.named_parameters() if name not in inner]
+    trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    inner = {name for name, value in trained if "block" in name and value.ndim == 4}
+    kernels = [value for name, value in trained if name in inner]
+    others = [value for name, value in trained if name not in inner]
     muon = Muon(kernels, lr=config.muon_learning_rate, weight_decay=config.muon_weight_decay)
     adamw = torch.optim.AdamW(others, config.learning_rate, (0.9, 0.99), weight_decay=config.weight_decay, fused=True)
     return [muon, adamw]
 
 
 def _losses(
-    config: PictureVAERecipe, model: AutoencoderKL, pixels: Tensor, generator: torch.Generator
+    config: PictureVAERecipe, model: AutoencoderKL, pixels: Tensor, generator: torch.Generator, *, noise_scale: float
 ) -> dict[str, Tensor]:
     """The weighted loss and its unweighted parts, all float32 scalars."""
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=config.autocast):
         posterior = model.encode(pixels).latent_dist
-        reconstruction = model.decode(posterior.sample(generator)).sample
+        latents = posterior.sample(generator)
+        if noise_scale:
+            latents = latents + noise_scale * _half_normal_noise(latents, generator)
+        reconstruction = model.decode(latents).sample
     error = reconstruction.float() - pixels
     difference = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
     parts = {"l1": error.abs().mean(), "mse": error.square().mean(), "difference": difference}
@@ -219,6 +241,25 @@ def _validate(model: AutoencoderKL, pixels: Tensor, grid_path: Path) -> float:
     squared = np.square(originals.astype(np.float64) - pictures).mean(axis=(1, 2, 3))
     _save_grid(originals, pictures, grid_path)
     return float(np.mean(10 * np.log10(255**2 / np.maximum(squared, 1e-3))))
+
+
+def _half_normal_noise(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal noise like latents (B, C, h, w), of a standard deviation per picture that is itself |N(0, 1)|."""
+    deviation = torch.randn(len(latents), 1, 1, 1, generator=generator).abs()
+    return (deviation * torch.randn(latents.shape, generator=generator)).to(latents)
+
+
+def _started_from(name: str) -> Path:
+    """The folder of the VAE that a training begins with."""
+    folder = model_folder(name)
+    return folder / "vae" if (folder / "vae").is_dir() else folder
+
+
+def _statistics_of(config: PictureVAERecipe) -> tuple[float, float]:
+    """The scale and shift of the latents of the VAE that a training begins with."""
+    assert config.start_from is not None, "decoder_only goes with start_from"
+    codec = PictureCodec.from_pretrained(_started_from(config.start_from))
+    return codec.scale, codec.shift
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """The recipe of the nano VAE: trained on the picture world from nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -12,23 +12,25 @@ from lumina_image.recipes.vae_data import edge_crops, whole_pictures
 
 
 @dataclass(frozen=True, kw_only=True)
-class VAERecipe:
+class VAERecipe(PictureVAERecipe):
     """Everything that decides the trained VAE.
 
     Attributes:
-        training: The network, its losses and its schedule. A step takes so many crops, or as many whole pictures as
-            have about the same number of pixels.
+        batch_size: Crops of a step; a step of whole pictures takes as many as have about the same number of pixels.
+        size: Side of whole pictures in pixels.
         crop_size: Side of a crop in pixels.
         picture_sizes: Sides in pixels of the pictures that crops are cut from.
         whole_every: Every which step sees whole pictures.
     """
 
-    training: PictureVAERecipe = field(default_factory=lambda: PictureVAERecipe(batch_size=8, size=128))
+    batch_size: int = 8
+    size: int = 128
     crop_size: int = 64
     picture_sizes: tuple[int, ...] = (96, 128, 160, 192)
     whole_every: int = 4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.crop_size % 8 or min(self.picture_sizes) < self.crop_size:
             raise ConfigError(
                 f"expected crop_size to be a multiple of 8 and no picture smaller than a crop, "
@@ -39,28 +41,29 @@ class VAERecipe:
 
     def batch(self, generator: np.random.Generator, step: int) -> Tensor:
         """The pixels (B, 3, H, W) of a step: crops around edges, now and then whole pictures."""
-        batch_size, size = self.training.batch_size, self.training.size
         if step % self.whole_every:
-            return edge_crops(generator, batch_size, self.crop_size, self.picture_sizes)
-        count = max(1, round(batch_size * (self.crop_size / size) ** 2))
-        return whole_pictures(generator, count, size)
+            return edge_crops(generator, self.batch_size, self.crop_size, self.picture_sizes)
+        count = max(1, round(self.batch_size * (self.crop_size / self.size) ** 2))
+        return whole_pictures(generator, count, self.size)
 
 
-def vae(config: VAERecipe) -> PictureCodec:
+VAE = VAERecipe()
+
+
+def vae(config: VAERecipe = VAE) -> PictureCodec:
     """Train the nano VAE, or go on from its run's checkpoint, and write it.
 
     Args:
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
 
     Returns:
-        The codec over the averaged weights in float32. ``training.output_dir`` holds the same in bfloat16.
+        The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
 
     Raises:
-        ConfigError: ``training.run_dir`` holds a run of another recipe.
+        ConfigError: ``run_dir`` holds a run of another recipe.
 
     Example:
-        >>> vae(VAERecipe(training=PictureVAERecipe(steps=2, batch_size=2, validation_pictures=2))).latent_channels
+        >>> vae(VAERecipe(steps=2, batch_size=2, validation_pictures=2)).latent_channels
         8
     """
-    data = {name: getattr(config, name) for name in ("crop_size", "picture_sizes", "whole_every")}
-    return train_picture_vae(config.training, whole_pictures, batch=config.batch, batch_settings=data)
+    return train_picture_vae(config, whole_pictures, batch=config.batch)

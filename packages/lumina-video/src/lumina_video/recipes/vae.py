@@ -15,6 +15,7 @@ from lumina_video.world.drawing import pose
 VAE = PictureVAERecipe(
     output_dir=Path("runs/film-vae/vae"),
     run_dir=Path("runs/film-vae"),
+    start_from="image/nano",
     learning_rate=5e-4,
     muon_learning_rate=1e-3,
     ema_decay=0.995,
@@ -31,6 +32,7 @@ def vae(config: PictureVAERecipe = VAE) -> PictureCodec:
         The codec over the averaged weights in float32. ``output_dir`` holds the same in bfloat16.
 
     Raises:
+        CheckpointError: There is no ``start_from``: lumina-image is not installed.
         ConfigError: ``run_dir`` holds a run of another recipe.
     """
     return train_picture_vae(config, random_frames)
