@@ -21,7 +21,7 @@ from lumina_audio.phonemes import Spelling
 from lumina_audio.recipes.nano import NANO, PHONEMES, caption, nano, phonemes
 from lumina_audio.recipes.sounds import WORDINGS, SoundKind, encode_sounds, sound_stage
 from lumina_audio.world import CATEGORIES, is_held_out, parse
-from lumina_audio.world.vocabulary import SPOKEN_WORDS
+from lumina_audio.world.vocabulary import KINDS, SPOKEN_WORDS
 
 
 @pytest.fixture
@@ -53,12 +53,25 @@ def test_encoding_is_a_pure_function_of_the_generator(codec_folder: Path) -> Non
     assert not torch.equal(first[0], other[0]) and first[1] != other[1]
 
 
+def test_captions_that_tell_all(codec_folder: Path) -> None:
+    """They leave out neither pitch nor length where there is one, and are seen in training as others are."""
+    kind = SoundKind(seconds=3.2, category="sounds in order", all_told=True)
+    _, captions = encode_sounds(kind, 12, np.random.default_rng(0), codec_folder)
+    claims = [parse(wordings[0]) for wordings in captions]
+    assert not any(map(is_held_out, claims))
+    for event in (event for claim in claims for event in claim.events):
+        assert (event.pitch is None) == (not KINDS[event.kind].pitches)
+        assert (event.length is None) == (not KINDS[event.kind].lengths)
+
+
 def test_kinds_are_told_apart() -> None:
     """Categories of one duration may share a batch, but neither files nor seeds; durations share nothing."""
     stage = sound_stage(steps=1, sounds=2, seconds=3.2, categories=dict.fromkeys(CATEGORIES, 1.0))
     kinds = [part.kind for part in stage.parts] + [SoundKind(seconds=1.6, category=CATEGORIES[0])]
     assert len({kind.name for kind in kinds}) == len({kind.seed for kind in kinds}) == 4
     assert replace(kinds[0], spelling="phonemes").name not in {kind.name for kind in kinds}
+    all_told = replace(kinds[0], all_told=True)
+    assert all_told.name not in {kind.name for kind in kinds} and all_told.seed not in {kind.seed for kind in kinds}
     assert [kind.shape == kinds[0].shape for kind in kinds] == [True, True, True, False]
     assert kinds[0].defaults == {"audio_length_in_s": 3.2, "spelling": "characters"}
 

@@ -15,6 +15,7 @@ from lumina_audio.codec import SoundCodec
 from lumina_audio.phonemes import Spelling, spell
 from lumina_audio.pipeline import AudioPipeline
 from lumina_audio.world import describe, render, sample_scene
+from lumina_audio.world.sampling import ALL_TOLD, TOLD
 
 WORDINGS = 4
 
@@ -27,21 +28,24 @@ class SoundKind:
         seconds: Duration.
         category: Of ``lumina_audio.world``.
         spelling: Of what captions say in quotes.
+        all_told: Captions tell all that is heard, rather than each fact as often as the world's prompts do.
     """
 
     seconds: float
     category: str
     spelling: Spelling = "characters"
+    all_told: bool = False
 
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.seconds:g}s-{self.category.replace(' ', '-')}-{self.spelling}"
+        told = "-all-told" if self.all_told else ""
+        return f"{self.seconds:g}s-{self.category.replace(' ', '-')}-{self.spelling}{told}"
 
     @property
     def seed(self) -> tuple[int, ...]:
         """Numbers that tell it from other kinds."""
-        return round(1000 * self.seconds), *self.category.encode()
+        return round(1000 * self.seconds), *self.category.encode(), *([1] if self.all_told else [])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,7 +59,13 @@ class SoundKind:
 
 
 def sound_stage(
-    *, steps: int, sounds: int, seconds: float, categories: Mapping[str, float], spelling: Spelling = "characters"
+    *,
+    steps: int,
+    sounds: int,
+    seconds: float,
+    categories: Mapping[str, float],
+    spelling: Spelling = "characters",
+    all_told: bool = False,
 ) -> Stage:
     """A stage of sounds of one duration.
 
@@ -65,17 +75,17 @@ def sound_stage(
         seconds: Duration.
         categories: Category to its share.
         spelling: Of what captions say in quotes.
+        all_told: Captions tell all that is heard.
 
     Returns:
         The stage.
     """
-    return Stage(
-        steps=steps,
-        parts=tuple(
-            Part(kind=SoundKind(seconds=seconds, category=category, spelling=spelling), share=share, examples=sounds)
-            for category, share in categories.items()
-        ),
-    )
+    kinds = {
+        category: SoundKind(seconds=seconds, category=category, spelling=spelling, all_told=all_told)
+        for category in categories
+    }
+    parts = (Part(kind=kinds[category], share=share, examples=sounds) for category, share in categories.items())
+    return Stage(steps=steps, parts=tuple(parts))
 
 
 @cache
@@ -102,8 +112,9 @@ def encode_sounds(
         BackendUnavailableError: Captions are spelled in phonemes, and espeak-ng is not installed.
     """
     codec, latents, captions = _codec(codec_folder), [], []
+    told = ALL_TOLD if kind.all_told else TOLD
     for _ in range(count):
-        scene = sample_scene(generator, category=kind.category, seconds=kind.seconds)
+        scene = sample_scene(generator, category=kind.category, seconds=kind.seconds, told=told)
         latents.append(codec.encode(torch.from_numpy(render(scene).samples)[None]))
         captions.append([spell(describe(scene, generator), kind.spelling) for _ in range(WORDINGS)])
     return torch.cat(latents), captions
