@@ -112,6 +112,15 @@ def test_automatic_scaling_is_the_ratio_of_row_lengths(components: Components) -
     torch.testing.assert_close(sample(components, ["a"], [tall], **automatic)[0], sample(components, ["a"], [tall])[0])
 
 
+@pytest.mark.parametrize(
+    "switch", [{"ntk_factor": "auto"}, {"rope_scaling_factor": "auto"}, {"proportional_attention": True}]
+)
+def test_a_training_shape_without_whole_patches_is_refused(components: Components, switch: dict[str, object]) -> None:
+    """A latent smaller than a patch has no patches to compare with; the line says what the patch size is."""
+    with pytest.raises(ConfigError, match="multiples of the patch size 2, got"):
+        sample(components, ["a"], [SHAPE], training_shape=(1, 1, 4), **switch)
+
+
 def test_automatic_ntk_factor_is_the_ratio_of_patches(components: Components) -> None:
     """Four times the training patches give factor 4; fewer than in training give 1."""
     automatic = {"ntk_factor": "auto", "training_shape": (1, 4, 4)}

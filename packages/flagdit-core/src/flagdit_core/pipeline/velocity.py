@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from flagdit_core.errors import ConfigError
 from flagdit_core.guidance import classifier_free_guidance
 from flagdit_core.layout import Latents
 from flagdit_core.model.flag_dit import FlagDiT
@@ -35,6 +36,9 @@ class GuidedVelocity:
 
     Attributes:
         evaluations: Forwards of the network so far.
+
+    Raises:
+        ConfigError: ``training_shape`` is no whole number of patches, where the settings need it.
     """
 
     def __init__(
@@ -133,17 +137,15 @@ def _ntk_factor(network: FlagDiT, shape: Shape, settings: SamplingSettings) -> f
     """The factor on the rotary base for one latent."""
     if settings.ntk_factor != "auto":
         return settings.ntk_factor
-    assert settings.training_shape is not None
-    return max(1.0, count_patches(network, shape) / count_patches(network, (1, *settings.training_shape)))
+    return max(1.0, count_patches(network, shape) / count_patches(network, _training_shape(network, settings)))
 
 
 def _rope_scaling_factor(network: FlagDiT, shape: Shape, settings: SamplingSettings) -> float:
     """What positions of one latent are divided by."""
     if settings.rope_scaling_factor != "auto":
         return settings.rope_scaling_factor
-    assert settings.training_shape is not None
     patch, closing = network.config.patch_size, network.config.next_line
-    return (shape[-1] // patch + closing) / (settings.training_shape[-1] // patch + closing)
+    return (shape[-1] // patch + closing) / (_training_shape(network, settings)[-1] // patch + closing)
 
 
 def _base_sequence_length(network: FlagDiT, settings: SamplingSettings) -> int | None:
@@ -152,5 +154,16 @@ def _base_sequence_length(network: FlagDiT, settings: SamplingSettings) -> int |
         return None
     if settings.base_sequence_length is not None:
         return settings.base_sequence_length
+    return network.layout.sequence_length(_training_shape(network, settings))
+
+
+def _training_shape(network: FlagDiT, settings: SamplingSettings) -> Shape:
+    """(C, T, H, W) of a latent that the network was trained at, C being 1."""
     assert settings.training_shape is not None
-    return network.layout.sequence_length((1, *settings.training_shape))
+    patch = network.config.patch_size
+    if any(side % patch for side in settings.training_shape[1:]):
+        raise ConfigError(
+            f"expected training_shape=(T, H, W) with H and W multiples of the patch size {patch}, "
+            f"got {settings.training_shape}"
+        )
+    return (1, *settings.training_shape)
