@@ -102,7 +102,9 @@ def _sampled(mesh: "trimesh.Trimesh") -> tuple[Floats, npt.NDArray[np.bool_]]:
     points = qmc.scale(qmc.Halton(3, scramble=False).random(_POINTS), low - reach, high + reach)
     there = points * unit + centre
     # Part by part: where two solids touch, a ray meets two faces in one place, and counts them as one.
-    return points, np.logical_xor.reduce([part.ray.contains_points(there) for part in mesh.split()])
+    return points, np.logical_xor.reduce(
+        [part.ray.contains_points(there) for part in mesh.split(only_watertight=False)]
+    )
 
 
 def _measure(arrangement: Arrangement) -> tuple[Floats, float]:

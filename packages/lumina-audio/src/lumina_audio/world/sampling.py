@@ -30,8 +30,7 @@ SPEECH_ACCOMPANIED = 0.25
 TOLD = {"pitch": 0.85, "length": 0.6, "loudness": 0.85}
 """How often the caption tells each of the facts; count, pace and words always, medium loudness never."""
 ALL_TOLD = dict.fromkeys(TOLD, 1.0)
-"""Captions that tell all that is heard. Where they leave out the length of low beeps, which are all short in training,
-a model learns to hear it in "low beep", and later no word can tell it otherwise."""
+"""For captions that tell all that is heard, so that nothing but the words tells a pitch, a length or a loudness."""
 
 _LOUDNESSES = ("soft", "loud", None, None, None, None)
 _NUM_WORDS = (1, 1, 1, 2, 2, 3)
