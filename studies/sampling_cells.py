@@ -83,16 +83,17 @@ _SOLVERS = (
 _FEW = {"solver": "euler", "time_shift": 1.0, "num_inference_steps": FEW_STEPS}
 _TRAINED = Cell(sampling=_FEW)
 # What a size or duration that was not trained is sampled with: nothing, one switch, or several.
-_NONE = {"rope_scaling_factor": 1.0, "ntk_factor": 1.0}
-_ROWS = {"rope_scaling_factor": "auto", "ntk_factor": 1.0}
+_NONE = {"rope_scaling_factor": 1.0, "ntk_factor": 1.0, "projected_flow": False}
+_ROWS = {"rope_scaling_factor": "auto", "ntk_factor": 1.0, "projected_flow": False}
 _NTK = {"ntk_factor": "auto"}
 _SHIFT = {"time_shift": 1.5}
 _PROPORTIONAL = {"proportional_attention": True}
-_SINGLE = ({**_NONE, **_NTK}, {**_NONE, **_SHIFT}, {**_NONE, **_PROPORTIONAL})
-_WITH_ROWS = tuple({**_ROWS, **switch} for switch in (_NTK, _SHIFT, _PROPORTIONAL))
-_ALL = {**_ROWS, **_NTK, **_SHIFT, **_PROPORTIONAL}
+_PROJECTED = {**_NONE, "projected_flow": True}
+_SINGLE = tuple({**_NONE, **switch} for switch in (_NTK, _SHIFT, _PROPORTIONAL))
+_WITH_PROJECTED = tuple({**_PROJECTED, **switch} for switch in (_NTK, _SHIFT, _PROPORTIONAL))
 _ALONG = (_NONE, *_SINGLE, {**_NONE, **_NTK, **_SHIFT}, {**_NONE, **_NTK, **_SHIFT, **_PROPORTIONAL})
-_SIDES = ((192, 192), (192, 96), (96, 192), (256, 256))
+_SAME_AREA = ((192, 96), (96, 192), (160, 96), (96, 160), (144, 112))
+_LARGER = ((192, 192), (256, 256), (256, 128), (128, 256))
 
 
 def _sizes(*sizes: Size, switches: Sequence[Mapping[str, Any]]) -> tuple[Cell, ...]:
@@ -109,12 +110,11 @@ _EXTRAPOLATION: dict[str, dict[str, tuple[Cell, ...]]] = {
     "image/nano": {
         "sizes": (
             _TRAINED,
-            *_sizes(*_SIDES, switches=(_NONE, _ROWS)),
-            *_sizes(*_SIDES, switches=_WITH_ROWS),
-            *_sizes(*_SIDES, switches=_SINGLE),
-            *_sizes(*_SIDES, switches=(_ALL,)),
+            *_sizes(*_LARGER, switches=(_NONE, _PROJECTED)),
+            *_sizes(*_SAME_AREA, switches=(_NONE,)),
+            *_sizes(*_LARGER[:2], switches=(*_SINGLE, *_WITH_PROJECTED)),
         )
     },
-    "video/nano": {"durations": _durations(_ALONG, frames=16)},
+    "video/nano": {"durations": _durations((_NONE, _PROJECTED, *_SINGLE, *_WITH_PROJECTED), frames=16)},
     "audio/nano": {"durations": _durations((_NONE, _ROWS, *_ALONG[1:]), seconds=6.4)},
 }

@@ -34,7 +34,7 @@ apart. Of many cells the best is also the luckiest. Some cells were only tried, 
 _TITLES = {"image": "Pictures", "video": "Films", "3d": "Objects", "audio": "Sounds"}
 _KINDS = {
     "solvers": "solver, steps and guidance",
-    "sizes": "sizes that were not trained",
+    "sizes": "other sizes",
     "durations": "twice the trained duration",
 }
 _REMARKS = {
@@ -67,7 +67,10 @@ Without a switch a longer sound is lost. `rope_scaling_factor=auto` comes to the
 not tell them apart. NTK is the model's default, because it leaves the trained and shorter durations as they were.
 """,
 }
-_OFF = {"rope_scaling_factor": 1.0, "ntk_factor": 1.0, "time_shift": 1.0, "proportional_attention": False}
+_OFF = {
+    "rope_scaling_factor": 1.0, "ntk_factor": 1.0, "time_shift": 1.0, "proportional_attention": False,
+    "projected_flow": False,
+}  # fmt: skip
 
 Row = Mapping[str, Any]
 Study = Mapping[str, Any]
@@ -183,8 +186,8 @@ def _place(row: Row) -> str:
 
 
 def _switches(row: Row) -> str:
-    """The switches of extrapolation that are on."""
-    sampling = row["sampling"]
+    """The switches of extrapolation that are on; a study from before there was one had it off."""
+    sampling = {**_OFF, **row["sampling"]}
     return ", ".join(f"`{name}={sampling[name]}`" for name, off in _OFF.items() if sampling[name] != off) or "none"
 
 

@@ -10,6 +10,7 @@ from flagdit_core.errors import BackendUnavailableError, CheckpointError, Config
 from flagdit_core.pipeline import SamplingSettings, weights_digest
 from flagdit_core.recipes import (
     EncodedWorld,
+    Medium,
     Part,
     Stage,
     TextEncoderRecipe,
@@ -23,7 +24,7 @@ from flagdit_core.recipes import (
 from flagdit_core.recipes.networks import build_text_encoder
 from flagdit_core.training import TrainingConfig
 
-from .conftest import CHANNELS, ToyPipeline
+from .conftest import CHANNELS, ToyCodec, ToyPipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,19 @@ def test_shards_are_made_once(tmp_path):
     assert len(files) == 4
     encode_shards(shards, encode_toys, tmp_path, tmp_path, workers=1)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
+
+
+def test_latents_of_another_scale_are_encoded_anew(tmp_path, toy_modality):
+    """Encoded media are named by the codec's weights and by its configuration."""
+    codec = tmp_path / "vae"
+    ToyCodec().save_pretrained(codec)
+    medium = Medium(
+        modality=toy_modality, encode=encode_toys, codec=codec, stages=STAGES[:1], sampling=SamplingSettings()
+    )
+    for config in ("{}", "{}", '{"scale": 2.0}'):
+        (codec / "config.json").write_text(config)
+        medium.encoded(tmp_path / "encoded", seed=0, workers=1)
+    assert len(list((tmp_path / "encoded").iterdir())) == 2
 
 
 def test_batches(tmp_path):
@@ -197,8 +211,10 @@ def test_another_seed_reads_the_same_tokens(recipe):
 def test_start_from_a_shipped_model(recipe, toy_modality, components):
     """Without a step worth speaking of, the model is still the one that it started from."""
     training = replace(recipe.training, learning_rate=1e-12, weight_decay=0.0)
-    recipe = replace(recipe, model=components.model.config, start_from="toy/nano", training=training)
+    network = replace(components.model.config, rope_row_stride=9)  # where patches stand may be learnt anew
+    recipe = replace(recipe, model=network, start_from="toy/nano", training=training)
     made = ToyPipeline.from_pretrained(run(recipe, toy_modality)).components
+    assert made.model.config == network
     for name, value in components.model.state_dict().items():
         torch.testing.assert_close(made.model.state_dict()[name], value.bfloat16().float())
     with pytest.raises(ConfigError, match="has the network"):

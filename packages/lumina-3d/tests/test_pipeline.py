@@ -122,6 +122,15 @@ def test_any_size(pipe: ObjectPipeline) -> None:
     assert views.images.shape == (4, 16, 64, 3)
 
 
+def test_large_views_follow_smaller_ones(pipe: ObjectPipeline) -> None:
+    """With projected flow each view is enlarged, and their number stays."""
+    settings = pipe.components.sampling.replace(projected_flow=True)
+    once, twice = (pipe(PROMPT, height=64, width=48, seed=1, settings=given) for given in (None, settings))
+    assert twice.report.settings["projected_from"] == [twice.latents.shape[2], 4, 4]
+    assert twice.latents.shape == once.latents.shape
+    assert not torch.allclose(once.latents, twice.latents, atol=1e-2)
+
+
 def test_a_picture_of_the_front_is_kept(pipe: ObjectPipeline) -> None:
     """It is the first view exactly, whatever its size was, and the other views are made to it."""
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))

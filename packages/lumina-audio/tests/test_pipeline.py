@@ -119,6 +119,13 @@ def test_wrong_arguments_are_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_projected_flow_is_not_for_sounds(pipe: AudioPipeline) -> None:
+    """A sound has no sides that could be enlarged."""
+    settings = pipe.components.sampling.replace(projected_flow=True)
+    with pytest.raises(ConfigError, match="projected_flow is for media with a height and a width"):
+        pipe(PROMPT, settings=settings)
+
+
 def test_a_model_without_a_duration_asks_for_one(pipe: AudioPipeline) -> None:
     """There is no hidden default."""
     bare = AudioPipeline(replace(pipe.components, defaults={}))

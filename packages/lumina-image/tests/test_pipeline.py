@@ -133,3 +133,34 @@ def test_running_out_of_memory_says_the_size(
     monkeypatch.setattr(type(pipe.components.codec), "decode", burst)
     with pytest.raises(OutOfMemoryError, match="2 pictures of 48x32"):
         pipe(PROMPT, num_images_per_prompt=2)
+
+
+def test_large_pictures_follow_smaller_ones(pipe: ImagePipeline) -> None:
+    """With projected flow, one that is much larger than those of training is made twice; one that is not, once."""
+    settings = pipe.components.sampling.replace(projected_flow=True)
+    large = {"height": 64, "width": 96, "seed": 1}
+    once, twice = (pipe(PROMPT, **large, settings=given) for given in (None, settings))
+    assert twice.report.settings["projected_from"] == [4, 4]
+    assert "projected_from" not in once.report.settings
+    evaluations = [output.report.settings["function_evaluations"] for output in (once, twice)]
+    assert evaluations == [3, 6]
+    assert not torch.allclose(once.latents, twice.latents, atol=1e-2)
+    first = latents_of(pipe, height=32, width=32, seed=1)[0]
+    guide = pipe.enlarged(first, (4, 8, 12))
+
+    def distance(latents: Tensor) -> float:
+        means = torch.nn.functional.interpolate(latents - guide, size=(4, 4), mode="area")
+        return float(means.square().mean())
+
+    assert distance(twice.latents) < distance(once.latents) / 4
+    assert torch.equal(latents_of(pipe, seed=1), latents_of(pipe, seed=1, settings=settings))
+
+
+def test_a_given_start_or_part_is_followed_in_one_pass(pipe: ImagePipeline) -> None:
+    """Projected flow draws twice only where nothing but the prompt and the seed decides."""
+    settings = pipe.components.sampling.replace(projected_flow=True)
+    start = torch.zeros(1, 4, 8, 12)
+    picture, mask = Image.new("RGB", (96, 64)), Image.new("L", (96, 64), 255)
+    for given in ({"latents": start}, {"image": picture, "mask_image": mask, "seed": 1}):
+        report = pipe(PROMPT, height=64, width=96, settings=settings, **given).report
+        assert "projected_from" not in report.settings

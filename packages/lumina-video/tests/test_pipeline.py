@@ -93,6 +93,22 @@ def test_any_size_and_length(pipe: VideoPipeline) -> None:
         assert film.to_numpy().shape == (count, height, width, 3)
 
 
+@pytest.mark.parametrize(("kind", "num_frames", "smaller"), [("pipe", 12, 5), ("causal_pipe", 9, 3)])
+def test_large_films_follow_smaller_ones(
+    kind: str, num_frames: int, smaller: int, request: pytest.FixtureRequest
+) -> None:
+    """With projected flow frames are enlarged, and in a film that is much longer than in training shown for longer."""
+    pipe: VideoPipeline = request.getfixturevalue(kind)
+    settings = pipe.components.sampling.replace(projected_flow=True)
+    large = {"height": 48, "width": 64, "num_frames": num_frames, "seed": 1}
+    once, twice = (pipe(PROMPT, **large, settings=given) for given in (None, settings))
+    assert twice.report.settings["projected_from"] == [smaller, 4, 4]
+    assert twice.latents.shape == once.latents.shape
+    assert not torch.allclose(once.latents, twice.latents, atol=1e-2)
+    slow = pipe.enlarged(torch.randn(once.latents[0, :, :smaller, :4, :4].shape), tuple(once.latents.shape[1:]))
+    assert slow.shape == once.latents.shape[1:]
+
+
 def test_a_transition_begins_and_ends_with_its_prompts(pipe: VideoPipeline) -> None:
     """After one Euler step without guidance, each frame is the two prompts' own, mixed in the shares of the ramp."""
 

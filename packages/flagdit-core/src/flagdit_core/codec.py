@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 
@@ -58,3 +60,27 @@ class Codec(Protocol):
     def save_pretrained(self, folder: Path) -> None:
         """Write the codec as one component folder."""
         ...
+
+
+def enlarged(codec: Codec, latents: Tensor, height: int, width: int, *, num_frames: int | None = None) -> Tensor:
+    """Latents of the same pictures with other sides, interpolated as pixels, or of the same films, slower too.
+
+    Args:
+        codec: Of media (B, 3, H, W) or (B, 3, T, H, W).
+        latents: (B, C, h, w) or (B, C, t, h, w).
+        height: Of the new latents.
+        width: Likewise.
+        num_frames: Of the new films; each old frame is shown until the next one is due.
+
+    Returns:
+        The new latents.
+    """
+    media, (_, rows, columns) = codec.decode(latents), codec.stride
+    size = (height * rows, width * columns)
+    if media.ndim == 4:
+        return codec.encode(F.interpolate(media, size=size, mode="bicubic").clamp(-1, 1))
+    before = media.shape[2]
+    shown = [number * before // num_frames for number in range(num_frames)] if num_frames else range(before)
+    frames = rearrange(media[:, :, list(shown)], "b c t h w -> (b t) c h w")
+    frames = F.interpolate(frames, size=size, mode="bicubic").clamp(-1, 1)
+    return codec.encode(rearrange(frames, "(b t) c h w -> b c t h w", b=len(media)))

@@ -31,16 +31,23 @@ class Layout:
         patch_size: Side of a patch in latent cells.
         next_line: Whether a token closes each row.
         next_frame: When a token closes each frame: never, for several frames, or always.
+        row_stride: Positions from one row to the next, at every width that has no more tokens in a row.
     """
 
     patch_size: int = 2
     next_line: bool = True
     next_frame: NextFrame = "films"
+    row_stride: int = 0
 
     @classmethod
     def of(cls, config: FlagDiTConfig) -> "Layout":
         """The layout that a network of this configuration reads."""
-        return cls(patch_size=config.patch_size, next_line=config.next_line, next_frame=config.next_frame)
+        return cls(
+            patch_size=config.patch_size,
+            next_line=config.next_line,
+            next_frame=config.next_frame,
+            row_stride=config.rope_row_stride,
+        )
 
     def closes_frames(self, num_frames: int) -> bool:
         """Whether frames of such a latent end in ``[nextframe]``."""
@@ -62,6 +69,21 @@ class Layout:
         per_frame = rows * (columns + self.next_line) + self.closes_frames(frames)
         return frames * per_frame
 
+    def row_step(self, shape: Sequence[int]) -> int:
+        """Positions from a patch of one latent to the patch below it.
+
+        Args:
+            shape: (C, T, H, W) of the latent.
+
+        Returns:
+            ``row_stride``, or the tokens of a row if they are more.
+
+        Raises:
+            ShapeError: As :meth:`sequence_length`.
+        """
+        *_, columns = _checked(shape, self)
+        return max(self.row_stride, columns + self.next_line)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
@@ -70,7 +92,8 @@ class Packed:
     Attributes:
         tokens: (L, C * patch_size ** 2), the dtype of the latents; zero where a closing token stands.
         kinds: (L,) uint8: 0 a patch, 1 ``[nextline]``, 2 ``[nextframe]``.
-        positions: (L,) int64, index of the token within its latent, closing tokens counted.
+        positions: (L,) int64, where the token stands for RoPE: its index within its latent, closing tokens counted, as
+            if all rows had ``row_stride`` tokens.
         cu_seqlens: (B + 1,) int32, where each latent begins, and the end.
         max_seqlen: Tokens of the longest latent.
         shapes: (C, T, H, W) of each latent.
@@ -107,11 +130,12 @@ def pack(latents: Latents, layout: Layout = Layout()) -> Packed:
     shapes = tuple((b.shape[1], b.shape[2], b.shape[3], b.shape[4]) for b in batches for _ in range(len(b)))
     device = batches[0].device
     kinds = {shape: _kinds(shape, layout, device) for shape in dict.fromkeys(shapes)}
+    positions = {shape: _positions(shape, layout, device) for shape in kinds}
     lengths = [len(kinds[shape]) for shape in shapes]
     return Packed(
         tokens=rows[0] if len(rows) == 1 else torch.cat(rows),
         kinds=torch.cat([kinds[shape] for shape in shapes]),
-        positions=torch.cat([torch.arange(length, device=device) for length in lengths]),
+        positions=torch.cat([positions[shape] for shape in shapes]),
         cu_seqlens=torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device),
         max_seqlen=max(lengths),
         shapes=shapes,
@@ -205,6 +229,17 @@ def _kinds(shape: Sequence[int], layout: Layout, device: torch.device) -> Tensor
     if layout.closes_frames(frames):
         kinds = F.pad(kinds, (0, 1), value=NEXT_FRAME)
     return kinds.flatten()
+
+
+def _positions(shape: Sequence[int], layout: Layout, device: torch.device) -> Tensor:
+    """Where each token of such a latent stands: (N,) int64."""
+    _, frames, rows, columns = _checked(shape, layout)
+    step, closing = layout.row_step(shape), layout.closes_frames(frames)
+    in_row = torch.arange(columns + layout.next_line, device=device)
+    in_frame = (step * torch.arange(rows, device=device)[:, None] + in_row).flatten()
+    if closing:
+        in_frame = F.pad(in_frame, (0, 1), value=rows * step)
+    return ((rows * step + closing) * torch.arange(frames, device=device)[:, None] + in_frame).flatten()
 
 
 def _unpatch(tokens_BNd: Tensor, shape: tuple[int, int, int, int], layout: Layout) -> Tensor:

@@ -88,6 +88,18 @@ def test_per_latent_extrapolation() -> None:
         torch.testing.assert_close(together[i], alone, rtol=2e-5, atol=2e-5)
 
 
+@torch.no_grad()
+def test_row_stride() -> None:
+    """A stride of the row's own length is the published order of tokens; another one moves the rows apart."""
+    x, caption = torch.randn(1, 3, 4, 6), torch.randn(1, 5, 12)
+    same, other = FlagDiT(replace(MODEL.config, rope_row_stride=4)), FlagDiT(replace(MODEL.config, rope_row_stride=9))
+    same.load_state_dict(MODEL.state_dict())
+    other.load_state_dict(MODEL.state_dict())
+    expected = MODEL(x, 0.5, caption)
+    assert torch.equal(same(x, 0.5, caption), expected)
+    assert not torch.allclose(other(x, 0.5, caption), expected, atol=1e-3)
+
+
 def test_initial_network_is_silent() -> None:
     """At the start of training the velocity is zero, and gradients reach the last layer."""
     model = FlagDiT(TINY)
@@ -255,7 +267,8 @@ def test_config_round_trip_and_errors() -> None:
         FlagDiTConfig.from_dict(TINY.to_dict() | {"width": 3})
     with pytest.raises(ConfigError, match="incomplete"):
         FlagDiTConfig.from_dict({"hidden_size": 32})
-    for change in ({"num_kv_heads": 3}, {"hidden_size": 36}, {"num_classes": 4}, {"depth": 0}, {"norm_eps": 0.0}):
+    for change in ({"num_kv_heads": 3}, {"hidden_size": 36}, {"num_classes": 4}, {"depth": 0}, {"norm_eps": 0.0},
+                   {"rope_row_stride": -1}):  # fmt: skip
         with pytest.raises(ConfigError):
             replace(TINY, **change)
 

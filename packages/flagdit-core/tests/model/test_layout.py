@@ -13,6 +13,7 @@ layouts = st.builds(
     patch_size=st.sampled_from([1, 2, 3]),
     next_line=st.booleans(),
     next_frame=st.sampled_from(["films", "always"]),
+    row_stride=st.sampled_from([0, 2, 9]),
 )
 grids = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=4)
 
@@ -36,6 +37,16 @@ def test_spelling() -> None:
     assert packed.kinds.tolist() == [*frame, *frame, 0, NEXT_LINE]
     assert packed.positions.tolist() == [*range(18), 0, 1]
     assert packed.max_seqlen == 18
+
+
+def test_row_stride() -> None:
+    """Rows are a stride apart whatever their width; a stride of no more than a row's own length changes nothing."""
+    film = torch.ones(1, 2, 4, 4)
+    packed = pack([film, torch.ones(1, 1, 4, 6)], Layout(patch_size=2, row_stride=10))
+    frame = [0, 1, 2, 10, 11, 12, 20]
+    assert packed.positions.tolist() == [*frame, *(21 + place for place in frame), 0, 1, 2, 3, 10, 11, 12, 13]
+    for stride in (2, 3):
+        assert torch.equal(pack([film], Layout(row_stride=stride)).positions, pack([film]).positions)
 
 
 def test_patch_order() -> None:

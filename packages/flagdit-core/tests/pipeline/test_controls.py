@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flagdit_core.errors import ConfigError, ShapeError
-from flagdit_core.pipeline import Known, Region, SamplingSettings, generate_latents
+from flagdit_core.pipeline import Guide, Known, Region, SamplingSettings, generate_latents
 from flagdit_core.report import Report
 
 SHAPE = (4, 8, 8)
@@ -85,3 +85,32 @@ def test_bad_weights(components, weights):
     regions = [[Region(prompt=OTHER, weight=torch.tensor(weight)) for weight in weights]]
     with pytest.raises(ConfigError, match=r"must lie in \[0, 1\]"):
         draw(components, regions=regions)
+
+
+def test_a_guide_leads_at_first_and_leaves_the_detail_to_the_network_in_the_end():
+    """At t = 0 the way leads straight to it; at t = 1 the network moves all that the guide's cells cannot tell."""
+    values, x, velocity = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(Guide(values=values, cells=(4, 4)).follow(velocity, x, 0.0), values - x)
+    arrived = Guide(values=x, cells=(4, 4))
+    detail = torch.tensor([1.0, -1.0]).repeat(4).expand(SHAPE)  # of no mean in any cell of the guide
+    torch.testing.assert_close(arrived.follow(detail, x, 1.0), detail)
+    torch.testing.assert_close(arrived.follow(torch.ones(SHAPE), x, 1.0), torch.zeros(SHAPE))
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 4, 6), (4, 3, 4, 6)])
+def test_a_guide_of_as_many_cells_is_reached(shape):
+    """Where nothing is finer than the guide, the sample ends at it, whatever the network says."""
+    values, x, velocity = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    guide = Guide(values=values, cells=shape[1:])
+    for t in (0.0, 0.3, 0.9):
+        torch.testing.assert_close(guide.follow(velocity, x, t), (values - x) / (1 - t))
+
+
+@pytest.mark.parametrize("solver", ["euler", "midpoint", "rk4", "dopri5", "sde-euler-maruyama"])
+def test_guided_samples_resemble_their_guides(components, solver):
+    """In each cell of its guide a sample has its mean, or nearly; noise aside, one without a guide has not."""
+    values = torch.full(SHAPE, 5.0)
+    (free,) = draw(components, solver=solver)
+    (made,) = draw(components, solver=solver, guides=[Guide(values=values, cells=(2, 2))])
+    assert abs(float(made.mean()) - 5) < 0.5
+    assert abs(float(free.mean()) - 5) > 2

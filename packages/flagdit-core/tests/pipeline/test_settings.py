@@ -37,6 +37,7 @@ from flagdit_core.pipeline.settings import SOLVERS
         ("rope_scaling_factor", "auto"),
         ("rope_scaling_factor", -1.0),
         ("proportional_attention", True),
+        ("projected_flow", True),
         ("base_sequence_length", 1),
         ("base_sequence_length", "9"),
         ("training_shape", (16, 16)),

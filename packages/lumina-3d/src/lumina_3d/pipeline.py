@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from flagdit_core.codec import enlarged
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
+from flagdit_core.pipeline import Pipeline, SamplingSettings, Shape, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_whole
 from flagdit_core.pixels import Pictures, to_pictures
 from flagdit_core.report import Report
@@ -67,6 +68,7 @@ class ObjectPipeline(Pipeline):
     """
 
     modality = MODALITY
+    projected_axes = 2
 
     @staticmethod
     def load_codec(folder: Path, *, dtype: torch.dtype) -> PictureCodec:
@@ -184,6 +186,11 @@ class ObjectPipeline(Pipeline):
         with memory_errors(what):
             views = [Views(images=self._decode(latent), cameras=cameras) for latent in final]
         return ObjectOutput(views=views, latents=final, report=report)
+
+    def enlarged(self, latent: Tensor, shape: Shape) -> Tensor:
+        """The views' latent with larger sides; see `Pipeline.enlarged`."""
+        views = (enlarged(self.components.codec, view[None], *shape[-2:])[0] for view in latent.unbind(1))
+        return torch.stack(list(views), dim=1)
 
     def _decode(self, latent: Tensor) -> Pictures:
         """The pictures (V, H, W, 3) of a latent (C, V, h, w), decoded one at a time."""

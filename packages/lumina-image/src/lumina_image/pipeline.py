@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from flagdit_core.codec import enlarged
 from flagdit_core.errors import ConfigError
 from flagdit_core.picture_codec import PictureCodec
-from flagdit_core.pipeline import Pipeline, SamplingSettings, memory_errors
+from flagdit_core.pipeline import Pipeline, SamplingSettings, Shape, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts
 from flagdit_core.pixels import to_pictures, to_shares
 from flagdit_core.report import Report
@@ -55,6 +56,7 @@ class ImagePipeline(Pipeline):
     """
 
     modality = MODALITY
+    projected_axes = 2
 
     @staticmethod
     def load_codec(folder: Path, *, dtype: torch.dtype) -> PictureCodec:
@@ -172,6 +174,10 @@ class ImagePipeline(Pipeline):
         )
         with memory_errors(what):
             return ImageOutput(images=self._decode(final_NCHW, output_type), latents=final_NCHW, report=report)
+
+    def enlarged(self, latent: Tensor, shape: Shape) -> Tensor:
+        """A picture's latent with larger sides; see `Pipeline.enlarged`."""
+        return enlarged(self.components.codec, latent[None], *shape[-2:])[0]
 
     @torch.no_grad()
     def _decode(

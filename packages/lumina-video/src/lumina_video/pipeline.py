@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from flagdit_core.codec import enlarged
 from flagdit_core.errors import ConfigError
-from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, check_memory, memory_errors
+from flagdit_core.pipeline import Pipeline, Region, SamplingSettings, Shape, check_memory, memory_errors
 from flagdit_core.pipeline.arguments import check_frame_size, check_latents, check_prompts, check_text, check_whole
 from flagdit_core.pixels import to_pictures
 from flagdit_core.report import Report
@@ -72,6 +73,7 @@ class VideoPipeline(Pipeline):
     """
 
     modality = MODALITY
+    projected_axes = 3
 
     @staticmethod
     def load_codec(folder: Path, *, dtype: torch.dtype) -> FilmCodec:
@@ -206,6 +208,10 @@ class VideoPipeline(Pipeline):
         )
         films = [Film(frames=DecodedFrames(codec=codec, latent=latent), fps=fps) for latent in final]
         return VideoOutput(films=films, latents=final, report=report)
+
+    def enlarged(self, latent: Tensor, shape: Shape) -> Tensor:
+        """A film's latent with larger sides and more frames; see `Pipeline.enlarged`."""
+        return enlarged(self._codec, latent[None], *shape[-2:], num_frames=self._codec.num_frames(shape[1]))[0]
 
     @property
     def _codec(self) -> FilmCodec:

@@ -53,6 +53,8 @@ class FlagDiTConfig:
         norm_eps: Epsilon of the RMSNorms.
         rope_theta: Base of the rotary frequencies.
         rope_scaling_factor: Positions are divided by this.
+        rope_row_stride: Positions from one row of patches to the next, at every width that has no more tokens in a row,
+            so that the patch below is always equally far. With 0 it is the tokens of the row, as published.
         discrete_timesteps: If set, a floating-point time t is given to the network as ``trunc(t * this)``.
 
     Raises:
@@ -81,6 +83,7 @@ class FlagDiTConfig:
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
     rope_scaling_factor: float = 1.0
+    rope_row_stride: int = 0
     discrete_timesteps: int | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ class FlagDiTConfig:
         for name in ("norm_eps", "rope_theta", "rope_scaling_factor"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be positive, got {getattr(self, name)!r}")
+        if not isinstance(self.rope_row_stride, int) or self.rope_row_stride < 0:
+            raise ConfigError(f"rope_row_stride must be an integer of at least 0, got {self.rope_row_stride!r}")
 
     @property
     def head_dim(self) -> int:

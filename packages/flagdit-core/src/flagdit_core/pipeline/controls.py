@@ -1,9 +1,11 @@
-"""Controls on token coordinates, the same for every modality: parts that are given, and parts with another prompt."""
+"""Controls on token coordinates, the same for every modality: given parts, other prompts, a smaller one to follow."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from flagdit_core.errors import ConfigError, ShapeError
@@ -38,6 +40,48 @@ class Region:
 
     prompt: str
     weight: Tensor
+
+
+_LEAST_TIME_LEFT = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    r"""A smaller sample for a larger one to follow: projected flow (I-Max, arXiv 2410.07536).
+
+    With r the straight velocity to the enlarged sample and P what a sample of the smaller one's cells can tell, the
+    velocity v becomes :math:`v + c\,(r - v) + (1 - c)\,P(r - v)`, where :math:`c = (1 + \cos \pi t) / 2` falls from 1
+    to 0 (the authors' code calls it "cosine_shift"). So what is where comes from the smaller sample, and the network
+    adds the detail.
+
+    Attributes:
+        values: The smaller sample, enlarged: a whole latent at t = 1, in the shape of the sample.
+        cells: How many the smaller one had along each axis but the channels'.
+    """
+
+    values: Tensor
+    cells: tuple[int, ...]
+
+    def follow(self, velocity: Tensor, x: Tensor, t: float) -> Tensor:
+        """The velocity of a sample that follows.
+
+        Args:
+            velocity: The network's, in the shape of the sample.
+            x: The sample.
+            t: Time in [0, 1].
+
+        Returns:
+            What the solver is to follow instead.
+        """
+        straight = (self.values.to(x) - x) / max(1 - t, _LEAST_TIME_LEFT)
+        difference, share = straight - velocity, 0.5 * (1 + math.cos(math.pi * t))
+        return velocity + share * difference + (1 - share) * self._coarse(difference)
+
+    def _coarse(self, values: Tensor) -> Tensor:
+        """What so many cells can tell: means over each, and lines between them."""
+        lines = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(self.cells)]
+        means = F.interpolate(values[None], size=self.cells, mode="area")
+        return F.interpolate(means, size=values.shape[1:], mode=lines)[0]
 
 
 def known_cells(

@@ -10,7 +10,7 @@ from flagdit_core.errors import ConfigError, FlagDiTError, ShapeError
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.noise import latent_noise, step_noise
 from flagdit_core.pipeline.components import Components
-from flagdit_core.pipeline.controls import Known, Region, known_cells
+from flagdit_core.pipeline.controls import Guide, Known, Region, known_cells
 from flagdit_core.pipeline.memory import check_memory
 from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.pipeline.solve import solve
@@ -34,6 +34,7 @@ def generate_latents(
     latents: Sequence[Tensor] | None = None,
     known: Sequence[Known | None] | None = None,
     regions: Sequence[Sequence[Region]] | None = None,
+    guides: Sequence[Guide] | None = None,
     callback: StepCallback | None = None,
     progress: bool | None = False,
     report: Report,
@@ -54,6 +55,7 @@ def generate_latents(
         latents: N starting points at t = 0 of those shapes, instead of noise from the seeds.
         known: What is given of each sample already, at t = 1; it is kept exactly.
         regions: Further prompts of each sample, for parts of it.
+        guides: For each sample a smaller one, enlarged, that it follows.
         callback: Called after each step with (step index, time reached, N latents); raise ``CancelledError`` to stop.
         progress: Show a progress bar; None shows it on a terminal only.
         report: What was used, and every deviation, is noted here.
@@ -85,7 +87,12 @@ def generate_latents(
     velocity = GuidedVelocity(components, prompts, negatives, start, settings, report, regions=regions)
 
     def flat_velocity(x: Tensor, t: Tensor) -> Tensor:
-        flat = _flatten(velocity(_unflatten(x, sizes, shapes), t))
+        samples = _unflatten(x, sizes, shapes)
+        velocities = velocity(samples, t)
+        if guides is not None:
+            each = zip(guides, velocities, samples, strict=True)
+            velocities = [guide.follow(v, sample, float(t)) for guide, v, sample in each]
+        flat = _flatten(velocities)
         return flat if cells is None else torch.where(cells[0], cells[1], flat)
 
     def noise(step: int) -> Tensor:

@@ -30,7 +30,10 @@ class SamplingSettings:
         rope_scaling_factor: Positions are divided by this; "auto" is the length of a row of tokens over that in
             training, so that the patch below is as far away as it was then.
         proportional_attention: Scale attention logits by the length relative to training.
-        training_shape: (T, H, W) in latent cells that the network was trained at, for the three above.
+        projected_flow: Sample what is more than 1.25 times as large as in training (in the geometric mean of the
+            sides), or a film that is so much longer, twice: first as in training, then as asked for, following the
+            first.
+        training_shape: (T, H, W) in latent cells that the network was trained at, for the four above.
         base_sequence_length: Tokens of a training sequence, where it is not the length of ``training_shape``.
         diffusion: Form of a stochastic solver's noise (``flagdit_core.flow.DIFFUSIONS``).
         diffusion_norm: Its strength.
@@ -54,6 +57,7 @@ class SamplingSettings:
     ntk_factor: float | Literal["auto"] = 1.0
     rope_scaling_factor: float | Literal["auto"] = 1.0
     proportional_attention: bool = False
+    projected_flow: bool = False
     training_shape: tuple[int, int, int] | None = None
     base_sequence_length: int | None = None
     diffusion: str = "sigma"
@@ -88,6 +92,8 @@ class SamplingSettings:
         _ = self.sde  # checks itself
         if self.training_shape is None and self.base_sequence_length is None and self.proportional_attention:
             raise ConfigError("proportional_attention needs training_shape or base_sequence_length")
+        if self.training_shape is None and self.projected_flow:
+            raise ConfigError("projected_flow needs training_shape=(T, H, W) in latent cells")
 
     @property
     def is_stochastic(self) -> bool:

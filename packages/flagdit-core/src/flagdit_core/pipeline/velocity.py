@@ -144,8 +144,8 @@ def _rope_scaling_factor(network: FlagDiT, shape: Shape, settings: SamplingSetti
     """What positions of one latent are divided by."""
     if settings.rope_scaling_factor != "auto":
         return settings.rope_scaling_factor
-    patch, closing = network.config.patch_size, network.config.next_line
-    return (shape[-1] // patch + closing) / (_training_shape(network, settings)[-1] // patch + closing)
+    as_film = (shape[0], *(1,) * (4 - len(shape)), *shape[1:])
+    return network.layout.row_step(as_film) / network.layout.row_step(_training_shape(network, settings))
 
 
 def _base_sequence_length(network: FlagDiT, settings: SamplingSettings) -> int | None:

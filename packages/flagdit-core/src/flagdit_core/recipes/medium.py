@@ -1,6 +1,7 @@
 """What a modality brings to a training on its world: encoded media, and pipelines to sample with and to save."""
 
 import csv
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,8 +53,7 @@ class Medium:
         Returns:
             The source of batches.
         """
-        # Latents of another codec are of no use: its fingerprint names their folder.
-        folder = folder / weights_digest(self.codec.parent, part=self.codec.name)[:12]
+        folder = folder / _fingerprint(self.codec)  # latents of another codec are of no use
         shards = wanted_shards(self.stages, seed=seed)
         encode_shards(shards, self.encode, self.codec, folder, workers=workers, processes=processes)
         return EncodedWorld(self.stages, folder, seed=seed)
@@ -80,6 +80,12 @@ class Medium:
                 defaults=stage_at(self.stages, step - 1).parts[0].kind.defaults,
             ).to(model.device)
         )
+
+
+def _fingerprint(codec: Path) -> str:
+    """A name for a codec's weights and configuration, which holds the scale of its latents."""
+    weights = weights_digest(codec.parent, part=codec.name)
+    return hashlib.sha256(weights.encode() + (codec / "config.json").read_bytes()).hexdigest()[:12]
 
 
 def save_models(result: TrainingResult, media: Mapping[Path, Medium]) -> None:

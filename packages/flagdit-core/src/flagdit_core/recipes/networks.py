@@ -50,7 +50,8 @@ class NetworkRecipe:
         model: The network.
         text_encoder: The text encoder; its width is the network's ``caption_size``.
         start_from: Model whose network and text encoder the training begins with, whatever its modality: a shipped one
-            as ``<modality>/<name>``, a folder, or a hub id; None begins with random ones.
+            as ``<modality>/<name>``, a folder, or a hub id; None begins with random ones. Its network has the form of
+            ``model``, but for ``rope_row_stride``: where patches stand can be learnt anew.
         training: Optimiser, schedule, times and logging.
         device: Where to train, such as "cpu" or "cuda:1"; by default a GPU if there is one.
         workers: Processes that encode.
@@ -131,9 +132,12 @@ def _started_from(config: NetworkRecipe, name: str) -> tuple[FlagDiT, TextEncode
     """Those of another model, whose network must have the recipe's form."""
     folder = model_folder(name)
     rules = TextEncodingConfig.from_dict(index_section(folder, read_model_index(folder), "text_encoding"))
-    model = FlagDiT.from_pretrained(folder / "transformer", dtype=torch.float32)
-    if model.config != config.model:
-        raise ConfigError(f"start_from={name!r} has the network {model.config}, the recipe {config.model}")
+    stored = FlagDiT.from_pretrained(folder / "transformer", dtype=torch.float32)
+    if replace(stored.config, rope_row_stride=config.model.rope_row_stride) != config.model:
+        raise ConfigError(f"start_from={name!r} has the network {stored.config}, the recipe {config.model}")
+    with torch.device("meta"):
+        model = FlagDiT(config.model)
+    model.load_state_dict(stored.state_dict(), assign=True)
     return model, TextEncoder.from_pretrained(folder, rules, dtype=torch.float32).requires_grad_(True)
 
 

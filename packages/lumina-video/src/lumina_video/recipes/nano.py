@@ -45,7 +45,9 @@ NANO = WorldRecipe(
         sample_every=300,
         checkpoint_every=100,
     ),
-    sampling=SamplingSettings(num_inference_steps=24, guidance_scale=4.0, training_shape=(8, 8, 8)),
+    sampling=SamplingSettings(
+        num_inference_steps=24, guidance_scale=4.0, projected_flow=True, training_shape=(8, 8, 8)
+    ),
     sampled_prompts=42,
 )
 
