@@ -145,8 +145,8 @@ def test_a_stage_has_its_own_examples(tmp_path):
 def recipe(tmp_path):
     """Two updates of a tiny network."""
     codec = tmp_path / "codec" / "vae"
-    codec.mkdir(parents=True)
-    (codec / "model.safetensors").write_bytes(b"weights")
+    codec.parent.mkdir()
+    ToyCodec().save_pretrained(codec)
     return WorldRecipe(
         output_dir=tmp_path / "run",
         codec=codec,
