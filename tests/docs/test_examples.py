@@ -26,11 +26,12 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sizes_and_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    """It writes pictures of three sizes, and reads back how one was made."""
+    """It writes pictures of four sizes and one of all, and reads back how one was made."""
     run("sizes_and_seeds.py")
-    sizes = {Image.open(path).size for path in Path.cwd().glob("*.png")}
-    assert sizes == {(128, 128), (160, 96), (96, 160)}
-    assert "a small blue star on a black background [7, 7] euler" in capsys.readouterr().out
+    sizes = {Image.open(path).size for path in Path.cwd().glob("picture-*.png")}
+    assert sizes == {(128, 128), (192, 96), (96, 192), (256, 256)}
+    assert Image.open("sizes.png").width > 192 + 96 + 128 + 256
+    assert "a blue star left of a yellow cross on black [7, 7] euler" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from flagdit_core.pipeline.source import resolve_model
 from flagdit_core.pipeline.velocity import Shape
 from flagdit_core.report import Report
 
-_SAMPLED_AT_ONCE = 1.25  # times the sides and frames of training
+_SAMPLED_AT_ONCE = 1.2  # times the sides and frames of training
 
 
 class Pipeline(ABC):

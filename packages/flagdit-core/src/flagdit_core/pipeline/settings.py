@@ -30,7 +30,7 @@ class SamplingSettings:
         rope_scaling_factor: Positions are divided by this; "auto" is the length of a row of tokens over that in
             training, so that the patch below is as far away as it was then.
         proportional_attention: Scale attention logits by the length relative to training.
-        projected_flow: Sample what is more than 1.25 times as large as in training (in the geometric mean of the
+        projected_flow: Sample what is more than 1.2 times as large as in training (in the geometric mean of the
             sides), or a film that is so much longer, twice: first as in training, then as asked for, following the
             first.
         training_shape: (T, H, W) in latent cells that the network was trained at, for the four above.
