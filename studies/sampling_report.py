@@ -48,8 +48,8 @@ the model's default.
 Projected flow is what makes larger pictures: twice the side keeps the rate of the trained one, where the goal was four
 fifths, and the other switches, with it or without, add nothing that 50 captions could tell. It is the model's default.
 192x96, 96x192, 160x96 and 96x160 were trained, each with an eighth of the last updates, and are not there yet: several
-objects are too many or too few, or stand elsewhere. 144x112 was not trained, and keeps the rate. A large picture follows
-one of the trained area and the same shape, and is about as often right as that.
+objects are too many or too few, or stand elsewhere. 144x112 was not trained, and keeps the rate. A large picture
+follows one of the trained area and the same shape, and is about as often right as that.
 """,
     ("video", "solvers"): """
 Twelve steps may be as good as the 24 that are the model's default, but 98 captions are too few to say so.
@@ -67,8 +67,8 @@ weights of 8000 updates, the next one of those of 14 482, which are shipped now.
 """,
     ("audio", "durations"): """
 Without a switch a longer sound is lost. `rope_scaling_factor=auto` and `ntk_factor=auto` keep seven tenths of the rate,
-where the goal was four fifths, and a hundred captions do not tell them apart; a time shift and proportional attention add
-nothing to either. NTK is the model's default, because it leaves the trained and shorter durations as they were.
+where the goal was four fifths, and a hundred captions do not tell them apart; a time shift and proportional attention
+add nothing to NTK. It is the model's default, because it leaves the trained and shorter durations as they were.
 """,
 }
 _OFF = {

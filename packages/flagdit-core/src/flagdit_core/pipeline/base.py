@@ -15,7 +15,7 @@ from flagdit_core.modalities import Modality
 from flagdit_core.pipeline.arguments import PromptBatch
 from flagdit_core.pipeline.components import Components, load_components
 from flagdit_core.pipeline.controls import Guide, Known, Region
-from flagdit_core.pipeline.generate import generate_latents
+from flagdit_core.pipeline.generate import check_size, generate_latents
 from flagdit_core.pipeline.memory import check_memory, memory_errors
 from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.pipeline.source import resolve_model
@@ -94,9 +94,10 @@ class Pipeline(ABC):
         count = len(batch)
         check_memory(num_bytes, self.components.model.device, what)
         with memory_errors(what):
-            first, guides = Report(), None  # whatever the first pass has to report, the second says again
+            first, guides = Report(strict=report.strict), None  # the second pass says again what this one has to say
             smaller = self._trained_size(shape, settings)
             if smaller is not None and latents is None and known is None and not regions:
+                check_size(self.components.model, [shape] * count, settings)
                 guides = self._guides(batch, smaller, shape, settings, progress, first)
                 report.record(projected_from=list(smaller[1:]))
             final = generate_latents(

@@ -78,7 +78,7 @@ def generate_latents(
             f"expected as many shapes, seeds, indices and negative prompts as prompts ({count}, at least 1), "
             f"got {len(shapes)}, {len(seeds)}, {len(indices)}, {len(negatives)}"
         )
-    _check_size(network, shapes, settings)
+    check_size(network, shapes, settings)
     start = _starting_points(shapes, seeds, indices, latents, network.device)
     sizes = [item.numel() for item in start]
     cells = None if known is None else known_cells(known, start, network.device)
@@ -127,6 +127,23 @@ def generate_latents(
     return _unflatten(final, sizes, shapes)
 
 
+def check_size(network: FlagDiT, shapes: Sequence[Shape], settings: SamplingSettings) -> None:
+    """Refuse what cannot fit: a block holds the tokens, their norm, and SwiGLU's two halves and their product.
+
+    Args:
+        network: What samples.
+        shapes: Of the latents that are sampled at once.
+        settings: Whether each is evaluated twice.
+
+    Raises:
+        OutOfMemoryError: The device is too small for it.
+    """
+    config = network.config
+    tokens = sum(count_patches(network, shape) for shape in shapes) * (2 if settings.guidance_scale != 1.0 else 1)
+    needed = tokens * (2 * config.hidden_size + 3 * config.ffn_hidden_size) * network.dtype.itemsize
+    check_memory(needed, network.device, f"sampling {len(shapes)} latents, the first of shape {tuple(shapes[0])},")
+
+
 def _starting_points(
     shapes: Sequence[Shape],
     seeds: Sequence[int],
@@ -144,14 +161,6 @@ def _starting_points(
     if given != [tuple(shape) for shape in shapes]:
         raise ShapeError(f"expected latents of shapes {list(map(tuple, shapes))}, got {given}")
     return [item.to(device=device, dtype=torch.float32) for item in latents]
-
-
-def _check_size(network: FlagDiT, shapes: Sequence[Shape], settings: SamplingSettings) -> None:
-    """Refuse what cannot fit: a block holds the tokens, their norm, and SwiGLU's two halves and their product."""
-    config = network.config
-    tokens = sum(count_patches(network, shape) for shape in shapes) * (2 if settings.guidance_scale != 1.0 else 1)
-    needed = tokens * (2 * config.hidden_size + 3 * config.ffn_hidden_size) * network.dtype.itemsize
-    check_memory(needed, network.device, f"sampling {len(shapes)} latents, the first of shape {tuple(shapes[0])},")
 
 
 def _flatten(latents: Sequence[Tensor]) -> Tensor:
