@@ -55,7 +55,7 @@ NANO = WorldRecipe(
         checkpoint_every=250,
     ),
     sampling=SamplingSettings(
-        num_inference_steps=12,
+        num_inference_steps=16,
         time_shift=2.0,
         guidance_scale=4.0,
         projected_flow=True,
