@@ -1,4 +1,8 @@
-"""What a run of the recipe has seen, beside the shipped models of one modality each, as JSON."""
+"""What a run of the recipe has seen, beside the shipped models of one modality each, as JSON.
+
+``python -m studies.one_model.record runs/one-model`` records a run. Without a folder it brings the shipped models' part
+of the JSON up to date, whose run need not be at hand.
+"""
 
 import argparse
 import json
@@ -94,13 +98,30 @@ def record(run_dir: Path, results: Path) -> Path:
     return path
 
 
+def refresh(results: Path) -> Path:
+    """Bring the shipped models' part of a recorded run up to date.
+
+    Args:
+        results: Holds ``run.json``.
+
+    Returns:
+        The JSON.
+    """
+    path = results / "run.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for name, medium in values["media"].items():
+        medium["single"] = SINGLE[name].as_dict()
+    write_json(values, path)
+    return path
+
+
 def main() -> int:
-    """Record the run whose folder is named."""
+    """Record the run whose folder is named, or only bring up to date what is beside it."""
     parser = argparse.ArgumentParser(prog="python -m studies.one_model.record", description=__doc__)
-    parser.add_argument("run_dir", type=Path, help="output folder of the recipe")
+    parser.add_argument("run_dir", type=Path, nargs="?", help="output folder of the recipe; none refreshes the rest")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
     options = parser.parse_args()
-    print(record(options.run_dir, options.results))
+    print(refresh(options.results) if options.run_dir is None else record(options.run_dir, options.results))
     return 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from flagdit_core.errors import CheckpointError
 from studies.one_model.mixture import seen
 from studies.one_model.recipe import RATIONS
-from studies.one_model.record import RESULTS, SINGLE, record
+from studies.one_model.record import RESULTS, SINGLE, record, refresh
 from studies.one_model.report import PAGE, render
 
 _SETTINGS = {"batch_size": 8, "seed": 5, "num_steps": 50}
@@ -83,3 +83,11 @@ def test_page(run_dir: Path, tmp_path: Path) -> None:
 def test_the_page_is_what_the_results_say() -> None:
     """The committed page is rendered from the committed JSON."""
     assert PAGE.read_text(encoding="utf-8") == render(RESULTS)
+
+
+def test_the_shipped_models_part_is_up_to_date(tmp_path: Path) -> None:
+    """Without a run what stands beside it is read anew, and the committed JSON has what the cards have."""
+    committed = json.loads((RESULTS / "run.json").read_text(encoding="utf-8"))
+    media = {name: {**medium, "single": {}} for name, medium in committed["media"].items()}
+    (tmp_path / "run.json").write_text(json.dumps({**committed, "media": media}), encoding="utf-8")
+    assert json.loads(refresh(tmp_path).read_text(encoding="utf-8")) == committed

@@ -90,8 +90,8 @@ def generate_latents(
         samples = _unflatten(x, sizes, shapes)
         velocities = velocity(samples, t)
         if guides is not None:
-            each = zip(guides, velocities, samples, strict=True)
-            velocities = [guide.follow(v, sample, float(t)) for guide, v, sample in each]
+            each, now = zip(guides, velocities, samples, strict=True), float(t)
+            velocities = [guide.follow(v, sample, now) for guide, v, sample in each]
         flat = _flatten(velocities)
         return flat if cells is None else torch.where(cells[0], cells[1], flat)
 
