@@ -68,7 +68,7 @@ def load_model(name: str) -> Model:
         name=name,
         digest=weights_digest(folder),
         pipeline=pipeline,
-        generate=_views if modality.name == "3d" else load_object(modality.generate),
+        generate=load_object("lumina_3d.command:generate_views" if modality.name == "3d" else modality.generate),
         world=load_object(modality.world)(pipeline, request),
     )
 
@@ -179,12 +179,6 @@ def _counts(found: Evaluation) -> dict[str, Any]:
         "by_check": {name: [rate.passed, rate.total] for name, rate in found.by_check.items()},
         "passed": "".join(str(int(sample.passed)) for sample in found.samples),
     }
-
-
-def _views(pipeline: Any, request: GenerationRequest) -> Generated:
-    """The views of objects, without their meshes."""
-    output = pipeline(request.prompts, seed=request.seeds, settings=request.settings, progress=request.progress)
-    return Generated.of(output.views, output.report)
 
 
 def run_table(

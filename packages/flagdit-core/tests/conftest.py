@@ -85,7 +85,7 @@ def generate_toys(pipeline: ToyPipeline, request: GenerationRequest) -> Generate
         indices=[request.first + number for _ in request.prompts for number in range(request.count)],
         report=report,
     )
-    return Generated.of([latent.flatten().tolist() for latent in latents], report)
+    return Generated.of([latent.flatten().tolist() for latent in latents], report, latents=torch.stack(latents))
 
 
 def save_toy(artifact: list[float], path: Path, metadata: dict[str, object]) -> None:

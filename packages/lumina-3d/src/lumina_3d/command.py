@@ -75,6 +75,36 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
     return generated
 
 
+def generate_views(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
+    """The views of the objects that are asked for, without their meshes, which take longer than a few views.
+
+    Args:
+        pipeline: The model.
+        request: What to make; of its options only "views" is looked at.
+
+    Returns:
+        The views with their metadata.
+
+    Raises:
+        FlagDiTError: As :meth:`ObjectPipeline.__call__`.
+    """
+    width, height = request.size or (None, None)
+    output = pipeline(
+        request.prompts,
+        negative_prompt=request.negative_prompt,
+        width=width,
+        height=height,
+        num_views=request.options.get("views"),
+        num_objects_per_prompt=request.count,
+        first_object_index=request.first,
+        seed=request.seeds,
+        strict=request.strict,
+        progress=request.progress,
+        settings=request.settings,
+    )
+    return Generated.of(output.views, output.report, latents=output.latents)
+
+
 def world(pipeline: ObjectPipeline, request: GenerationRequest) -> "ObjectWorld":
     """The object world; what its prompts ask for has room in views of any shape.
 

@@ -52,7 +52,7 @@ def generate(pipeline: AudioPipeline, request: GenerationRequest) -> Generated:
     )
     sounds = [sound.resampled(rate) for sound in output.audios]
     output.report.record(sample_rate=rate, given_files=fingerprints(given))
-    generated = Generated.of(sounds, output.report)
+    generated = Generated.of(sounds, output.report, latents=output.latents)
     if picture is not None:
         save_spectrogram(sounds[0], picture, {**generated.metadata[0], **request.source})
     return generated

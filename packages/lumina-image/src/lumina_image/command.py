@@ -40,7 +40,7 @@ def generate(pipeline: ImagePipeline, request: GenerationRequest) -> Generated:
         settings=request.settings,
     )
     assert isinstance(output.images, list)
-    return Generated.of(output.images, output.report)
+    return Generated.of(output.images, output.report, latents=output.latents)
 
 
 def world(pipeline: ImagePipeline, request: GenerationRequest) -> "PictureWorld":

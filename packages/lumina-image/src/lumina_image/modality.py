@@ -16,6 +16,7 @@ MODALITY = Modality(
     recipes={
         "nano": "lumina_image.recipes:nano",
         "tiny": "lumina_image.recipes:tiny",
+        "rewards": "lumina_image.recipes:rewards",
         "folder": "lumina_image.recipes:folder",
         "vae": "lumina_image.recipes:vae",
     },

@@ -72,7 +72,7 @@ def generate(pipeline: VideoPipeline, request: GenerationRequest) -> Generated:
         films = [join(extended, film, overlap=overlap) for film in films]
     if sheet is not None:
         save_contact_sheet(films, sheet, {**output.report.as_dict(), **request.source})
-    return Generated.of(films, output.report)
+    return Generated.of(films, output.report, latents=output.latents)
 
 
 def world(pipeline: VideoPipeline, request: GenerationRequest) -> "FilmWorld":

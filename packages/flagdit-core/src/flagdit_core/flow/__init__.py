@@ -1,7 +1,8 @@
 """Flow matching: from noise at t = 0 to data at t = 1, velocity = dx/dt.
 
-Read in this order: ``paths`` (how noise and data are mixed), ``predictions`` (velocity, score, noise, data), ``losses``
-and ``timesteps`` (training), ``schedules`` and ``samplers`` (sampling), ``sde``, ``likelihood``.
+Read in this order: ``paths`` (how noise and data are mixed), ``predictions`` (velocity, score, noise, data),
+``losses``, ``rewards`` and ``timesteps`` (training), ``schedules`` and ``samplers`` (sampling), ``sde`` and
+``likelihood``.
 """
 
 from flagdit_core.flow.dormand_prince import dopri5
@@ -17,6 +18,7 @@ from flagdit_core.flow.predictions import (
     score_from,
     velocity_from,
 )
+from flagdit_core.flow.rewards import reward_loss
 from flagdit_core.flow.samplers import (
     SAMPLERS,
     Sampler,
@@ -72,6 +74,7 @@ __all__ = [
     "midpoint",
     "noise_from",
     "prediction_loss",
+    "reward_loss",
     "rk4",
     "rk4_38",
     "sample_timesteps",

@@ -3,12 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flagdit_core.errors import ConfigError
 from flagdit_core.output import check_new_folder, check_output
 from flagdit_core.pipeline.settings import SamplingSettings
 from flagdit_core.report import Report
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Lists in a report that have one item for each artifact, and what that item is called.
 _PER_ITEM = {"prompts": "prompt", "negative_prompts": "negative_prompt", "seeds": "seed", "indices": "index"}
@@ -106,25 +109,31 @@ class Generated:
             FlagDiTError that says why.
         metadata: For each, the JSON-ready settings that make it again.
         report: Of the whole batch.
+        latents: Of what was made, (N, C, ...) float32 at t = 1; None where a modality does not say.
     """
 
     artifacts: Sequence[Any]
     metadata: Sequence[dict[str, Any]]
     report: Report
+    latents: "Tensor | None" = None
 
     @classmethod
-    def of(cls, artifacts: Sequence[Any], report: Report) -> Self:
+    def of(cls, artifacts: Sequence[Any], report: Report, *, latents: "Tensor | None" = None) -> Self:
         """Artifacts with each one's share of the report.
 
         Args:
             artifacts: As the attribute.
             report: A report whose prompts, seeds and indices have one item for each artifact.
+            latents: As the attribute.
 
         Returns:
             The same artifacts with metadata.
         """
         return cls(
-            artifacts=artifacts, metadata=[_share(report, number) for number in range(len(artifacts))], report=report
+            artifacts=artifacts,
+            metadata=[_share(report, number) for number in range(len(artifacts))],
+            report=report,
+            latents=latents,
         )
 
 

@@ -134,18 +134,25 @@ def make_and_verify(pipeline: Pipeline, modality: Modality, step: int, folder: P
     evaluation = evaluate(make, world, count=prompts, seed=0, on_batch=artifacts.extend)
     if modality.contact_sheet is not None:
         load_object(modality.contact_sheet)(artifacts, folder / f"step-{step:06d}.png")
-    path = folder / "verified.csv"
-    rows = [row for row in _rows(path) if int(row[0]) < step]
+    rows = list[list[str]]()
     for category, checks in evaluation.by_category_and_check.items():
         rates: Mapping[str, Any] = {"all": evaluation.by_category[category], **checks}
-        rows += [[str(step), category, kind, str(rate.passed), str(rate.total)] for kind, rate in rates.items()]
+        rows += [[category, kind, str(rate.passed), str(rate.total)] for kind, rate in rates.items()]
+    append_rows(folder / "verified.csv", _COLUMNS, step, rows)
+
+
+def append_rows(path: Path, columns: Sequence[str], step: int, rows: Sequence[Sequence[str]]) -> None:
+    """Add a step's rows to a table, in place of those of this step and later ones.
+
+    Args:
+        path: The table, a CSV file; it need not be there.
+        columns: Names of its columns, of which the first is the step.
+        step: Of the rows.
+        rows: What stands in the other columns.
+    """
+    before = list[list[str]]()
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            before = [row for row in list(csv.reader(file))[1:] if int(row[0]) < step]
     with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([_COLUMNS, *rows])
-
-
-def _rows(path: Path) -> list[list[str]]:
-    """What is in a table below its head, if it is there."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))[1:]
+        csv.writer(file).writerows([columns, *before, *([str(step), *row] for row in rows)])

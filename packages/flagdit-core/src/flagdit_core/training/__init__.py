@@ -2,7 +2,7 @@
 
 from flagdit_core.training.checkpoint import latest_checkpoint, load_averaged_weights
 from flagdit_core.training.config import TrainingConfig
-from flagdit_core.training.data import Batch, BatchSource, Example, ExampleSource, collate
+from flagdit_core.training.data import Batch, BatchSource, Example, ExampleSource, Rollouts, collate
 from flagdit_core.training.loop import TrainingResult, train
 from flagdit_core.training.manifest import Entry, FolderDataset, Manifest, read_manifest
 from flagdit_core.training.step import training_loss
@@ -15,6 +15,7 @@ __all__ = [
     "ExampleSource",
     "FolderDataset",
     "Manifest",
+    "Rollouts",
     "TrainingConfig",
     "TrainingResult",
     "collate",

@@ -20,10 +20,12 @@ class TrainingConfig:
     """Everything but the networks and the data. Defaults follow the authors' training of Lumina-T2X.
 
     Attributes:
-        num_steps: Updates of the whole run; the schedule ends there.
+        num_steps: Steps of the whole run, of one update each if nothing else is said; the schedule ends there.
         batch_size: Examples of an update, in all processes together.
         micro_batch_size: Examples that a process computes at a time, its gradients being summed up; None for all of
             its share. Less takes less memory.
+        updates_per_batch: Times that a batch is learnt from in a step, at other times and with other noise.
+        reward_strength: The beta of ``flow.reward_loss``, for batches with rewards.
         optimizer: "adamw" for everything, or "muon" for the matrices inside the blocks and AdamW for the rest.
         learning_rate: Peak of AdamW's.
         muon_learning_rate: Peak of Muon's, on AdamW's scale.
@@ -59,6 +61,8 @@ class TrainingConfig:
     num_steps: int
     batch_size: int
     micro_batch_size: int | None = None
+    updates_per_batch: int = 1
+    reward_strength: float = 1.0
     optimizer: OptimizerName = "adamw"
     learning_rate: float = 1e-4
     muon_learning_rate: float = 2e-4
@@ -87,12 +91,14 @@ class TrainingConfig:
     weighting: Weighting = "none"
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints"):
+        counts = ("num_steps", "batch_size", "updates_per_batch", "log_every", "sample_every", "checkpoint_every")
+        for name in (*counts, "keep_checkpoints"):
             self._require(name, lambda value: value >= 1, "at least 1")
         self._require("micro_batch_size", lambda value: value is None or value >= 1, "None or at least 1")
         for name in ("warmup_steps", "prefetch_batches", "seed", "weight_decay"):
             self._require(name, lambda value: value >= 0, "at least 0")
-        for name in ("learning_rate", "muon_learning_rate", "max_grad_norm", "gate_learning_rate_multiplier"):
+        rates = ("learning_rate", "muon_learning_rate", "gate_learning_rate_multiplier")
+        for name in (*rates, "max_grad_norm", "reward_strength"):
             self._require(name, lambda value: value > 0, "above 0")
         for name in ("final_learning_rate_fraction", "caption_dropout"):
             self._require(name, lambda value: 0 <= value <= 1, "in [0, 1]")

@@ -36,11 +36,14 @@ class Batch:
         latents: One tensor (B, ...) of equal latents, or a list of B unequal ones.
         captions: B texts, or their tokens where the source tokenizes ahead; None without text.
         labels: (B,) int64 classes for a label-conditional network, else None.
+        rewards: (B,) float32 in [0, 1], how good each latent is, which the network made itself: it learns from them by
+            ``flow.reward_loss``. None for data, which it learns to make.
     """
 
     latents: Latents
     captions: list[str] | TokenBatch | None = None
     labels: Tensor | None = None
+    rewards: Tensor | None = None
 
     def part(self, part: slice) -> "Batch":
         """Some of its examples."""
@@ -48,6 +51,7 @@ class Batch:
             latents=self.latents[part],
             captions=None if self.captions is None else self.captions[part],
             labels=None if self.labels is None else self.labels[part],
+            rewards=None if self.rewards is None else self.rewards[part],
         )
 
 
@@ -66,6 +70,17 @@ class BatchSource(Protocol):
             The batch, on any device.
         """
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollouts:
+    """A source whose batches the trained networks make: it is asked for each when the updates before are done.
+
+    Attributes:
+        source: Called while the networks hold their averaged weights, in evaluation mode, without gradients.
+    """
+
+    source: BatchSource
 
 
 class Examples(Protocol):

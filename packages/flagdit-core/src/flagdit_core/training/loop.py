@@ -15,7 +15,7 @@ from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.training.checkpoint import latest_checkpoint
 from flagdit_core.training.compilation import prepared
 from flagdit_core.training.config import TrainingConfig
-from flagdit_core.training.data import BatchSource, prefetched
+from flagdit_core.training.data import BatchSource, Rollouts, prefetched
 from flagdit_core.training.ema import Ema
 from flagdit_core.training.interrupt import stop_requests
 from flagdit_core.training.logging import Means, ScalarLog
@@ -53,7 +53,7 @@ class TrainingResult:
 def train(
     model: FlagDiT,
     text_encoder: TextEncoder | None,
-    source: BatchSource,
+    source: BatchSource | Rollouts,
     config: TrainingConfig,
     output_dir: Path | str,
     *,
@@ -74,7 +74,7 @@ def train(
         model: The network, on the device to train on; changed in place.
         text_encoder: Trained too where its parameters require gradients, otherwise only used; None for a
             label-conditional network.
-        source: Of the batches.
+        source: Of the batches; ``Rollouts`` if the networks make them, in one process and not ahead of time.
         config: All settings.
         output_dir: Receives ``checkpoints/``, ``scalars.csv`` and whatever ``sample`` writes to ``samples/``.
         resume: Go on from the latest checkpoint in ``output_dir``.
@@ -87,13 +87,18 @@ def train(
         The trained networks, their average, and how far the run got.
 
     Raises:
-        ConfigError: ``output_dir`` already holds a run, or settings do not fit.
+        ConfigError: ``output_dir`` already holds a run, or settings do not fit, or are not for rollouts.
         CheckpointError: There is nothing to resume, or it belongs to other networks.
         FlagDiTError: The loss is no longer finite; nothing is written then.
     """
     if stop_after is not None and stop_after < 1:
         raise ConfigError(f"stop_after must be at least 1, got {stop_after}")
     with joined(model.device) as processes:
+        if isinstance(source, Rollouts) and (config.prefetch_batches or processes.size > 1):
+            raise ConfigError(
+                "batches that the networks make need prefetch_batches=0 and one process, got "
+                f"prefetch_batches={config.prefetch_batches} and {processes.size} processes"
+            )
         run = Run(model, text_encoder, config, Path(output_dir), sample, processes)
         start = run.begin(resume=resume)
         run.set_mode(training=True)
@@ -114,7 +119,7 @@ def train(
     )
 
 
-def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, float]:
+def _steps(run: Run, source: BatchSource | Rollouts, start: int, end: int) -> tuple[int, float]:
     """Make updates until ``end`` or until asked to stop; updates made in all, and the last mean loss."""
     config, processes, step, loss = run.config, run.processes, start, math.nan
     with ExitStack() as stack:
@@ -126,12 +131,7 @@ def _steps(run: Run, source: BatchSource, start: int, end: int) -> tuple[int, fl
             log = stack.enter_context(ScalarLog(run.run_dir, start=start, tensorboard=config.tensorboard))
         disable = None if processes.is_first else True
         bar = stack.enter_context(tqdm(total=config.num_steps, initial=start, unit="step", disable=disable))
-        batches = prefetched(
-            lambda index: source.batch(index, batch_size=config.batch_size, seed=config.seed),
-            start,
-            end,
-            ahead=config.prefetch_batches,
-        )
+        batches = prefetched(lambda index: run.batch(source, index), start, end, ahead=config.prefetch_batches)
         if start and run.is_drawn(start):  # it may have been killed before these samples were there
             run.draw(start)
         means = Means(config, run.device, processes)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flagdit_core.errors import CheckpointError, ConfigError
+from flagdit_core.layout import Latents
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.text_encoder import TextEncoder, TokenBatch
 from flagdit_core.training.checkpoint import (
@@ -21,11 +22,11 @@ from flagdit_core.training.checkpoint import (
     save_checkpoint,
 )
 from flagdit_core.training.config import TrainingConfig
-from flagdit_core.training.data import Batch, step_generator
+from flagdit_core.training.data import Batch, BatchSource, Rollouts, step_generator
 from flagdit_core.training.ema import Ema
 from flagdit_core.training.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
 from flagdit_core.training.processes import ALONE, Processes, empty, fill, whole
-from flagdit_core.training.step import training_loss
+from flagdit_core.training.step import draw, predict, training_loss
 
 logger = logging.getLogger(__name__)
 Sample = Callable[[int, FlagDiT, TextEncoder | None, Path], None]
@@ -124,28 +125,50 @@ class Run:
         if self.text_encoder is not None:
             self.text_encoder.train(training and self.text_encoder.is_trained)
 
+    def batch(self, source: BatchSource | Rollouts, index: int) -> Batch:
+        """The batch of a step, from data or from the averaged networks.
+
+        Args:
+            source: Of the batches.
+            index: Number of the step, from 0.
+
+        Returns:
+            The batch.
+        """
+        size, seed = self.config.batch_size, self.config.seed
+        if not isinstance(source, Rollouts):
+            return source.batch(index, batch_size=size, seed=seed)
+        with torch.no_grad(), self._averaged():
+            return source.source.batch(index, batch_size=size, seed=seed)
+
     def update(self, batch: Batch, index: int) -> tuple[Tensor, Tensor]:
-        """Make one update.
+        """Learn from a batch, in one update or in several.
 
         Args:
             batch: To learn from, of any number of examples that the processes can share.
-            index: Number of the update, from 0.
+            index: Number of the step, from 0.
 
         Returns:
-            Loss and gradient norm, scalars on the device that nothing has waited for yet.
+            Mean loss and gradient norm, scalars on the device that nothing has waited for yet.
 
         Raises:
             ConfigError: The processes cannot share the batch.
         """
-        config = self.config
-        count = len(batch.latents)
+        updates = self.config.updates_per_batch
         for optimizer in self.state.optimizers:
-            set_learning_rate(optimizer, learning_rate_factor(index, config))
+            set_learning_rate(optimizer, learning_rate_factor(index, self.config))
+        found = [self._update(batch, index * updates + number) for number in range(updates)]
+        self.state.ema.update(index)
+        losses, norms = zip(*found, strict=True)
+        return torch.stack(losses).mean(), torch.stack(norms).mean()
+
+    def _update(self, batch: Batch, number: int) -> tuple[Tensor, Tensor]:
+        """One update, whose times, noise and dropped captions its number decides: loss and gradient norm."""
+        config, count = self.config, len(batch.latents)
+        parts = _parts(self.processes.share(count), config.micro_batch_size)
+        references = self._references(batch, number, parts) if batch.rewards is not None else [None] * len(parts)
         total = torch.zeros((), device=self.device)
-        for part in _parts(self.processes.share(count), config.micro_batch_size):
-            generator = step_generator(config.seed, index, self.device)
-            # for dropout layers of a text encoder that is trained too
-            torch.manual_seed(generator.initial_seed() + part.start)
+        for part, reference in zip(parts, references, strict=True):
             loss = training_loss(
                 self.model,
                 self.text_encoder,
@@ -153,8 +176,9 @@ class Run:
                 config,
                 null=self.null,
                 device=self.device,
-                generator=generator,
+                generator=self._generator(number, part),
                 part=part,
+                reference=reference,
             )
             loss = loss * ((part.stop - part.start) * self.processes.size / count)
             torch.autograd.backward(loss)
@@ -163,8 +187,28 @@ class Run:
         for optimizer in self.state.optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        self.state.ema.update(index)
         return total, whole(norm)
+
+    @torch.no_grad()
+    def _references(self, batch: Batch, number: int, parts: Sequence[slice]) -> list[Latents]:
+        """What the averaged networks, which made the batch, answer where the trained ones will be asked."""
+        with self.state.ema.applied():
+            return [
+                predict(
+                    self.model,
+                    self.text_encoder,
+                    draw(batch, self.config, device=self.device, generator=self._generator(number, part), part=part),
+                    self.config,
+                    null=self.null,
+                )
+                for part in parts
+            ]
+
+    def _generator(self, number: int, part: slice) -> torch.Generator:
+        """The randomness of an update; that of dropout layers, of a text encoder that is trained too, is its part's."""
+        generator = step_generator(self.config.seed, number, self.device)
+        torch.manual_seed(generator.initial_seed() + part.start)
+        return generator
 
     def save(self, step: int) -> Path:
         """Write a checkpoint of the state after ``step`` updates; its folder."""

@@ -4,17 +4,85 @@ Shape suffixes: B examples, L text tokens.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
 
 from flagdit_core.errors import ConfigError, ShapeError
-from flagdit_core.flow import flow_matching_loss, get_path, sample_timesteps
+from flagdit_core.flow import get_path, interpolate, prediction_loss, reward_loss, sample_timesteps
 from flagdit_core.layout import Latents
 from flagdit_core.text_encoder import TextEncoder, TokenBatch
 from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.data import Batch
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a step asks the network, of some examples of a batch: the answers do not depend on the others.
+
+    Attributes:
+        batch: These examples.
+        x1: Their latents, float32, on the device.
+        x0: Noise.
+        t_B: Times.
+        dropped_B: Whose caption or label is not told.
+    """
+
+    batch: Batch
+    x1: Latents
+    x0: Latents
+    t_B: Tensor
+    dropped_B: Tensor
+
+
+def draw(
+    batch: Batch, config: TrainingConfig, *, device: torch.device, generator: Generator, part: slice = slice(None)
+) -> Drawn:
+    """Times, noise and dropped captions from the generator.
+
+    Args:
+        batch: Latents, equal or not.
+        config: Distribution of times, and dropout.
+        device: Where the network is.
+        generator: On that device.
+        part: Which examples of the batch; their times and noise do not depend on it.
+
+    Returns:
+        What to ask the network.
+    """
+    x0, count = _noise(batch.latents, generator), len(batch.latents)
+    t_B = sample_timesteps(config.timesteps, count, generator=generator)
+    dropped_B = torch.rand(count, generator=generator, device=device) < config.caption_dropout
+    batch = batch.part(part)
+    return Drawn(batch, _moved(batch.latents, device), x0[part], t_B[part], dropped_B[part])
+
+
+def predict(
+    model: Callable[..., Latents],
+    text_encoder: TextEncoder | None,
+    drawn: Drawn,
+    config: TrainingConfig,
+    *,
+    null: TokenBatch | int | None,
+) -> Latents:
+    """What the network answers.
+
+    Args:
+        model: The network: (latents, times, caption=, caption_mask=) or (latents, times, labels=) to its prediction.
+        text_encoder: For a text-conditional network.
+        drawn: What to ask it.
+        config: Path and precision.
+        null: What replaces a dropped caption (the null prompt's tokens, of one row) or a dropped label (its index).
+
+    Returns:
+        In the form of the latents, differentiable in all trained parameters.
+    """
+    with torch.autocast(drawn.t_B.device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
+        condition = _condition(text_encoder, drawn.batch, drawn.dropped_B, null)
+        x_t = interpolate(get_path(config.path), drawn.x0, drawn.x1, drawn.t_B)
+        return model(x_t, drawn.t_B, **condition)
 
 
 def training_loss(
@@ -27,18 +95,21 @@ def training_loss(
     device: torch.device,
     generator: Generator,
     part: slice = slice(None),
+    reference: Latents | None = None,
 ) -> Tensor:
-    """The flow-matching loss of a batch, at times and with noise from the generator.
+    """The loss of a batch, at times and with noise from the generator: of flow matching, or of rewards if it has them.
 
     Args:
-        model: The network: (latents, times, caption=, caption_mask=) or (latents, times, labels=) to its prediction.
+        model: As in :func:`predict`.
         text_encoder: For a text-conditional network.
         batch: Latents, equal or not, with captions or labels.
-        config: Distribution of times, path, prediction, weighting, dropout and precision.
-        null: What replaces a dropped caption (the null prompt's tokens, of one row) or a dropped label (its index).
+        config: Distribution of times, path, prediction, weighting, dropout and precision; the strength of rewards.
+        null: As in :func:`predict`.
         device: Where the network is.
         generator: On that device.
         part: Which examples of the batch; their times and noise do not depend on it.
+        reference: What the network that made the batch answers, for a batch with rewards; what it answers where no
+            caption is told is to stay.
 
     Returns:
         Scalar float32, the mean over these examples, differentiable in all trained parameters.
@@ -47,22 +118,23 @@ def training_loss(
         ConfigError: The batch has no captions where there is a text encoder, or no labels where there is none.
         ShapeError: Captions or labels are not as many as latents.
     """
-    x0, count = _noise(batch.latents, generator), len(batch.latents)
-    _check_conditions(text_encoder, batch, count)
-    t_B = sample_timesteps(config.timesteps, count, generator=generator)
-    dropped_B = torch.rand(count, generator=generator, device=device) < config.caption_dropout
-    batch, x0, t_B, dropped_B = batch.part(part), x0[part], t_B[part], dropped_B[part]
-    x1 = _moved(batch.latents, device)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
-        condition = _condition(text_encoder, batch, dropped_B, null)
-        losses_B = flow_matching_loss(
-            lambda x_t, t: model(x_t, t, **condition),
-            x1,
-            x0,
-            t_B,
-            path=get_path(config.path),
+    _check_conditions(text_encoder, batch, len(batch.latents))
+    drawn = draw(batch, config, device=device, generator=generator, part=part)
+    output = predict(model, text_encoder, drawn, config, null=null)
+    pairs, path = (drawn.x1, drawn.x0, drawn.t_B), get_path(config.path)
+    if drawn.batch.rewards is None:
+        losses_B = prediction_loss(output, *pairs, path=path, prediction=config.prediction, weighting=config.weighting)
+    else:
+        assert reference is not None
+        rewards_B = drawn.batch.rewards.to(drawn.t_B).masked_fill(drawn.dropped_B, 0.5)
+        losses_B = reward_loss(
+            output,
+            reference,
+            *pairs,
+            rewards_B,
+            strength=config.reward_strength,
+            path=path,
             prediction=config.prediction,
-            weighting=config.weighting,
         )
     return losses_B.mean()
 

@@ -1,0 +1,35 @@
+"""Train the shipped model further by the verifier's verdicts on what it makes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from flagdit_core.recipes import REWARD_TRAINING, RewardTraining, train_on_rewards
+from lumina_3d.command import generate_views
+from lumina_3d.modality import MODALITY
+from lumina_3d.recipes.nano import NANO
+
+REWARDS = RewardTraining(
+    output_dir=Path("runs/object-rewards"),
+    sampling=replace(NANO.sampling, num_inference_steps=8),
+    shares={"one object": 1.0, "one on another": 3.0, "side by side": 3.0},
+    training=replace(REWARD_TRAINING, num_steps=60, batch_size=48, micro_batch_size=16),
+    sampled_prompts=18,
+)
+
+
+def rewards(config: RewardTraining = REWARDS, *, resume: bool = False) -> Path:
+    """Train a model by the verifier's verdicts and write it as a pipeline folder.
+
+    Args:
+        config: The recipe.
+        resume: Go on from the latest checkpoint in ``output_dir``.
+
+    Returns:
+        The folder of the finished model, or of the checkpoints if the run was stopped before its end.
+
+    Raises:
+        ConfigError: Settings contradict one another, or ``output_dir`` holds a run and ``resume`` is not set.
+        CheckpointError: There is no such model, or nothing to resume.
+        OutputError: ``output_dir`` holds a finished ``model`` already.
+    """
+    return train_on_rewards(config, MODALITY, generate=generate_views, resume=resume)
