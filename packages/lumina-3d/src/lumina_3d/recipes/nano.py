@@ -15,7 +15,8 @@ from lumina_3d.world import describe, sample_scene
 _FEW = {"one object": 1500, "one on another": 1500, "side by side": 1500}
 _MANY = {"one object": 1500, "one on another": 3000, "side by side": 3000}
 _MOST = {"one object": 4500, "one on another": 6000, "side by side": 6000}
-_LAST = {"one object": 3000, "one on another": 6000, "side by side": 5000}
+_OTHERS = {"one object": 3000, "one on another": 6000, "side by side": 5000}
+_LAST = {"one object": 2000, "one on another": 5000, "side by side": 4500}
 
 NANO = WorldRecipe(
     output_dir=Path("runs/object-nano"),
@@ -33,12 +34,15 @@ NANO = WorldRecipe(
             steps=5000, objects=_MOST, shares={"one object": 0.27, "one on another": 0.42, "side by side": 0.31}
         ),
         views_stage(
-            steps=5000, objects=_LAST, shares={"one object": 0.22, "one on another": 0.45, "side by side": 0.33}
+            steps=5000, objects=_OTHERS, shares={"one object": 0.22, "one on another": 0.45, "side by side": 0.33}
+        ),
+        views_stage(
+            steps=6000, objects=_LAST, shares={"one object": 0.2, "one on another": 0.45, "side by side": 0.35}
         ),
     ),
     training=replace(
         NANO_TRAINING,
-        num_steps=20_000,
+        num_steps=26_000,
         batch_size=16,
         learning_rate=1e-3,
         muon_learning_rate=2e-3,
