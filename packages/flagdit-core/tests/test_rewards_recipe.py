@@ -9,11 +9,12 @@ import torch
 
 from flagdit_core.errors import ConfigError, OutputError
 from flagdit_core.pipeline import SamplingSettings
-from flagdit_core.recipes import REWARD_TRAINING, RewardTraining, train_on_rewards
+from flagdit_core.recipes import REWARD_TRAINING, Part, RewardTraining, Stage, train_on_rewards
 from flagdit_core.recipes.rewards import JudgedSamples, group_rewards, score
 from flagdit_core.world import Check, Prompt, Verdict
 
 from .conftest import ToyPipeline, generate_toys
+from .test_world_model import ToyKind, encode_toys
 
 
 def is_even(number):
@@ -117,10 +118,31 @@ def test_what_learning_gets(recipe) -> None:
     assert seen
 
 
+def test_examples(recipe, toy_modality, monkeypatch) -> None:
+    """Media of the world stand beside the samples, of whatever shape, and are as good as can be."""
+    seen, batch = [], JudgedSamples.batch
+    monkeypatch.setattr(
+        JudgedSamples, "batch", lambda self, *args, **settings: seen.append(batch(self, *args, **settings)) or seen[-1]
+    )
+    stage = Stage(steps=1, parts=(Part(kind=ToyKind(length=4, value=3), examples=5),))
+    chosen = replace(recipe, examples=(stage,), num_examples=2, workers=1)
+    train_on_rewards(chosen, toy_modality, worlds=judged, encode=encode_toys)
+    assert len(seen) == 3
+    for made in seen:
+        assert [tuple(latent.shape[1:]) for latent in made.latents[-2:]] == [(2, 4), (2, 4)]
+        assert made.rewards[-2:].tolist() == [1.0, 1.0] and (made.rewards[:-2] < 1).any()
+        assert all(text.startswith("toy 3") for text in made.captions[-2:])
+        assert len(made.captions) == len(made.latents) == len(made.rewards)
+    with pytest.raises(ConfigError, match="num_examples needs a way to encode them"):
+        train_on_rewards(replace(chosen, output_dir=recipe.output_dir / "other"), toy_modality, worlds=judged)
+
+
 def test_refusals(recipe, toy_modality) -> None:
     """Groups that do not fill a batch, no size at all, and categories that the world has not."""
     with pytest.raises(ConfigError, match=r"group_size of 2 or more .*, got 3 and 8"):
         replace(recipe, group_size=3)
+    with pytest.raises(ConfigError, match="num_examples of 0, or more of some examples, got 2"):
+        replace(recipe, num_examples=2)
     with pytest.raises(ConfigError, match="at least one of sizes"):
         replace(recipe, sizes=())
     with pytest.raises(ConfigError, match="no prompt of this world is of the categories odd in shares"):

@@ -24,7 +24,6 @@ MODALITY = Modality(
     recipes={
         "nano": "lumina_3d.recipes:nano",
         "tiny": "lumina_3d.recipes:tiny",
-        "rewards": "lumina_3d.recipes:rewards",
         "folder": "lumina_3d.recipes:folder",
         "vae": "lumina_3d.recipes:vae",
     },

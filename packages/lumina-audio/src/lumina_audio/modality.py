@@ -25,7 +25,6 @@ MODALITY = Modality(
         "nano": "lumina_audio.recipes:nano",
         "phonemes": "lumina_audio.recipes:phonemes",
         "tiny": "lumina_audio.recipes:tiny",
-        "rewards": "lumina_audio.recipes:rewards",
         "folder": "lumina_audio.recipes:folder",
         "mel_vae": "lumina_audio.recipes:mel_vae",
     },

@@ -27,7 +27,6 @@ MODALITY = Modality(
     recipes={
         "nano": "lumina_video.recipes:nano",
         "tiny": "lumina_video.recipes:tiny",
-        "rewards": "lumina_video.recipes:rewards",
         "folder": "lumina_video.recipes:folder",
         "vae": "lumina_video.recipes:vae",
     },

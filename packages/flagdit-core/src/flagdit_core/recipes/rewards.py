@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from flagdit_core.devices import pick_device
 from flagdit_core.errors import ConfigError
@@ -17,10 +18,12 @@ from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.output import check_new_folder
 from flagdit_core.pipeline import Components, Pipeline, SamplingSettings
 from flagdit_core.pipeline.request import Generated, GenerationRequest
-from flagdit_core.recipes.medium import append_rows, make_and_verify
+from flagdit_core.pipeline.source import resolve_model
+from flagdit_core.recipes.encoded import Encode, Stage
+from flagdit_core.recipes.medium import Medium, append_rows, make_and_verify
 from flagdit_core.recipes.world_model import NANO_TRAINING
 from flagdit_core.text_encoder import TextEncoder
-from flagdit_core.training import Batch, Rollouts, TrainingConfig, train
+from flagdit_core.training import Batch, BatchSource, Rollouts, TrainingConfig, train
 from flagdit_core.world import Prompt, Verdict, World
 
 logger = logging.getLogger(__name__)
@@ -62,6 +65,9 @@ class RewardTraining:
         sizes: (width, height) of the samples, one for each step in turn; None for the model's own.
         group_size: Samples of each prompt, whose scores are compared.
         shares: Category of prompts to its share; those that are not named have none. Empty for all alike.
+        examples: Curriculum over media of the world, to hold on to while learning from samples.
+        num_examples: Of these in each step, beside the samples; each is as good as can be.
+        workers: Processes that encode them.
         device: Where to train, such as "cpu" or "cuda:1"; by default a GPU if there is one.
         num_threads: CPU threads of the training.
         sampled_prompts: Held-out prompts made and verified at every sample.
@@ -69,7 +75,7 @@ class RewardTraining:
             ``ema_decay`` that of the weights that make the samples.
 
     Raises:
-        ConfigError: A number is out of its range, or the network would not predict velocities.
+        ConfigError: A number is out of its range, there are no examples, or the network would not predict velocities.
     """
 
     output_dir: Path
@@ -78,6 +84,9 @@ class RewardTraining:
     sizes: tuple[tuple[int, int] | None, ...] = (None,)
     group_size: int = 6
     shares: Mapping[str, float] = field(default_factory=dict)
+    examples: tuple[Stage, ...] = ()
+    num_examples: int = 0
+    workers: int = 2
     device: str | None = None
     num_threads: int = 1
     sampled_prompts: int = 64
@@ -92,6 +101,8 @@ class RewardTraining:
             )
         if not self.sizes:
             raise ConfigError("expected at least one of sizes, which may be None for the model's own")
+        if self.num_examples < 0 or (self.num_examples and not self.examples):
+            raise ConfigError(f"expected num_examples of 0, or more of some examples, got {self.num_examples}")
 
 
 def _as_it_stands(text: str, components: Components) -> str:
@@ -105,6 +116,7 @@ def train_on_rewards(
     worlds: Worlds | None = None,
     generate: Generate | None = None,
     caption: Caption = _as_it_stands,
+    encode: Encode | None = None,
     resume: bool = False,
 ) -> Path:
     """Train a pipeline by its world's verdicts and write it as a model folder, in bfloat16.
@@ -112,7 +124,7 @@ def train_on_rewards(
     In every step the averaged weights make ``group_size`` samples of each prompt, the world judges them, and the
     network learns from those that differ within a group (DiffusionNFT, arXiv 2509.16117). A reward is the score's
     advantage over the group's mean, in standard deviations of the batch's scores; a score is the share of the checks
-    that passed, and as much again if all did.
+    that passed, and as much again if all did. Examples of the world, if wanted, are learnt from beside them.
 
     Args:
         config: The recipe. Equal settings give equal weights on the same machine, interrupted or not.
@@ -120,6 +132,7 @@ def train_on_rewards(
         worlds: Another world than the modality's, such as one whose ``verify`` is a learnt judge's.
         generate: Another way than the modality's to make samples, that gives their latents.
         caption: A prompt as the text encoder gets it, for modalities whose pipelines change prompts.
+        encode: Makes the recipe's examples, with captions as the text encoder gets them.
         resume: Go on from the latest checkpoint in ``output_dir``.
 
     Returns:
@@ -135,12 +148,26 @@ def train_on_rewards(
     check_new_folder(folder)
     torch.set_num_threads(config.num_threads)
     pipeline_class: type[Pipeline] = load_object(modality.pipeline)
-    pipeline = pipeline_class.from_pretrained(config.model, device=pick_device(config.device))
+    model = resolve_model(config.model, modality.models)
+    pipeline = pipeline_class.from_pretrained(model, device=pick_device(config.device))
     parts = pipeline.components
     parts.text_encoder.requires_grad_(True)
+    examples = None
+    if config.num_examples:
+        if encode is None:
+            raise ConfigError("num_examples needs a way to encode them: set it to 0, or give encode")
+        medium = Medium(
+            modality=modality,
+            encode=encode,
+            codec=model / "vae",
+            stages=config.examples,
+            sampling=config.sampling,
+        )
+        examples = medium.encoded(config.output_dir / "encoded", seed=config.training.seed, workers=config.workers)
     rollouts = JudgedSamples(
         pipeline,
         config,
+        examples=examples,
         worlds=_training_worlds(modality) if worlds is None else worlds,
         generate=load_object(modality.generate) if generate is None else generate,
         caption=caption,
@@ -183,22 +210,31 @@ class JudgedSamples:
     Args:
         pipeline: Makes the samples.
         config: Of the run, in whose folder ``rollouts.csv`` goes.
+        examples: What is right, for ``num_examples`` of a batch.
         worlds: Gives the world for a request.
         generate: Makes what a request asks for.
         caption: A prompt as the text encoder gets it.
     """
 
     def __init__(
-        self, pipeline: Pipeline, config: RewardTraining, *, worlds: Worlds, generate: Generate, caption: Caption
+        self,
+        pipeline: Pipeline,
+        config: RewardTraining,
+        *,
+        examples: BatchSource | None = None,
+        worlds: Worlds,
+        generate: Generate,
+        caption: Caption,
     ) -> None:
-        self._pipeline, self._config, self._generate, self._caption = pipeline, config, generate, caption
+        self._pipeline, self._config, self._examples = pipeline, config, examples
+        self._generate, self._caption = generate, caption
         requests = [
             GenerationRequest(prompts=(), settings=config.sampling, size=size, progress=False) for size in config.sizes
         ]
         self._kinds = [(request, worlds(pipeline, request)) for request in requests]
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
-        """The samples of a step whose groups are not all alike, or all samples if every group is.
+        """The samples of a step whose groups are not all alike, or all samples if every group is; and the examples.
 
         Args:
             step: Steps made before this one.
@@ -231,11 +267,15 @@ class JudgedSamples:
         chosen = np.flatnonzero(np.repeat(np.ptp(scores, axis=1) > 0, config.group_size))
         kept = torch.from_numpy(chosen if len(chosen) else np.arange(len(repeated)))
         rewards = torch.from_numpy(group_rewards(scores).reshape(-1))
-        return Batch(
+        samples = Batch(
             latents=made.latents[kept.to(made.latents.device)],
             captions=[self._caption(repeated[number].text, parts) for number in kept.tolist()],
             rewards=rewards[kept].float(),
         )
+        if self._examples is None:
+            return samples
+        right = self._examples.batch(step, batch_size=config.num_examples, seed=seed)
+        return _joined(samples, replace(right, rewards=torch.ones(len(right.latents))))
 
     def _prompts(self, world: World, count: int, generator: np.random.Generator) -> list[Prompt]:
         """Prompts whose categories have the recipe's shares."""
@@ -257,6 +297,16 @@ class JudgedSamples:
             passed = sum(verdicts[number].passed for number in own)
             rows.append([name, str(passed), str(len(own)), f"{scores[own].mean():.4f}"])
         append_rows(self._config.output_dir / "rollouts.csv", _COLUMNS, step, rows)
+
+
+def _joined(*batches: Batch) -> Batch:
+    """One batch of captioned latents of any shapes, with rewards."""
+    latents = [latent.cpu() for batch in batches for latent in batch.latents]
+    return Batch(
+        latents=torch.stack(latents) if len({latent.shape for latent in latents}) == 1 else latents,
+        captions=[caption for batch in batches for caption in cast(list[str], batch.captions)],
+        rewards=torch.cat([cast(Tensor, batch.rewards) for batch in batches]),
+    )
 
 
 def score(verdict: Verdict) -> float:

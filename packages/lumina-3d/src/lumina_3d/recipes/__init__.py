@@ -2,8 +2,7 @@
 
 from lumina_3d.recipes.folder import folder
 from lumina_3d.recipes.nano import nano
-from lumina_3d.recipes.rewards import rewards
 from lumina_3d.recipes.tiny import tiny
 from lumina_3d.recipes.vae import vae
 
-__all__ = ["folder", "nano", "rewards", "tiny", "vae"]
+__all__ = ["folder", "nano", "tiny", "vae"]

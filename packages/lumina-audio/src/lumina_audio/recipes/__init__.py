@@ -3,7 +3,6 @@
 from lumina_audio.recipes.folder import folder
 from lumina_audio.recipes.mel_vae import mel_vae
 from lumina_audio.recipes.nano import nano, phonemes
-from lumina_audio.recipes.rewards import rewards
 from lumina_audio.recipes.tiny import tiny
 
-__all__ = ["folder", "mel_vae", "nano", "phonemes", "rewards", "tiny"]
+__all__ = ["folder", "mel_vae", "nano", "phonemes", "tiny"]

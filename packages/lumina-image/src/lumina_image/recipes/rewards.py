@@ -6,12 +6,22 @@ from pathlib import Path
 from flagdit_core.recipes import REWARD_TRAINING, RewardTraining, train_on_rewards
 from lumina_image.modality import MODALITY
 from lumina_image.recipes.nano import NANO
+from lumina_image.recipes.pictures import encode_pictures, picture_stage
 
 REWARDS = RewardTraining(
     output_dir=Path("runs/rewards"),
     sampling=replace(NANO.sampling, num_inference_steps=10, projected_flow=False),
-    shares={"one object": 1.0, "two objects": 4.0, "three objects": 7.0},
-    training=replace(REWARD_TRAINING, num_steps=200),
+    shares={"one object": 1.0, "two objects": 3.0, "three objects": 4.0},
+    examples=(
+        picture_stage(
+            steps=190,
+            pictures={1: 1000, 2: 1500, 3: 2000},
+            sizes={(128, 128): 1.0},
+            shares={1: 0.24, 2: 0.36, 3: 0.4},
+        ),
+    ),
+    num_examples=48,
+    training=replace(REWARD_TRAINING, num_steps=190),
 )
 
 
@@ -30,4 +40,4 @@ def rewards(config: RewardTraining = REWARDS, *, resume: bool = False) -> Path:
         CheckpointError: There is no such model, or nothing to resume.
         OutputError: ``output_dir`` holds a finished ``model`` already.
     """
-    return train_on_rewards(config, MODALITY, resume=resume)
+    return train_on_rewards(config, MODALITY, encode=encode_pictures, resume=resume)
