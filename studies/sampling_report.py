@@ -40,17 +40,17 @@ _KINDS = {
 _REMARKS = {
     ("image", "solvers"): """
 Two hundred captions tell eight steps from twelve, and twelve with a time shift from twelve without, but not from more;
-a second-order solver of their cost is worse, and other guidance no better. This table is of the weights before those that
-are shipped now. Of these, on the 1000 of the model card, with the same noise and a time shift of 2, twelve steps pass 734,
-sixteen 753 and twenty-four 754: sixteen are the cheapest within a point of the best, and the model's default.
+a second-order solver of their cost is worse, and other guidance no better. This table is of the weights before those
+that are shipped now. Of these, on the 1000 of the model card, with the same noise and a time shift of 2, twelve steps
+pass 734, sixteen 753 and twenty-four 754: sixteen are the cheapest within a point of the best, and the default.
 """,
     ("image", "sizes"): """
 Projected flow is what makes larger pictures: twice the side keeps the rate of the trained one, where the goal was four
 fifths, and the other switches, with it or without, add nothing that 50 captions could tell. It is the model's default.
 192x96, 96x192, 160x96 and 96x160 were trained, each with an eighth of the last updates but for those by verdicts, which
 were of squares, and are not there yet: several objects are too many or too few, or stand elsewhere. 144x112 was not
-trained, and keeps four fifths. A large picture follows one of the trained area and the same shape, and is about as often
-right as that.
+trained, and keeps four fifths. A large picture follows one of the trained area and the same shape, and is about as
+often right as that.
 """,
     ("video", "solvers"): """
 Twelve steps may be as good as the 24 that are the model's default, but 98 captions are too few to say so.
