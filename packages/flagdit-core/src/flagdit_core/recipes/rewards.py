@@ -1,6 +1,5 @@
 """Further training of a pipeline by what its world's verifier says of what it makes."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,8 +24,6 @@ from flagdit_core.recipes.world_model import NANO_TRAINING
 from flagdit_core.text_encoder import TextEncoder
 from flagdit_core.training import Batch, BatchSource, Rollouts, TrainingConfig, train
 from flagdit_core.world import Prompt, Verdict, World
-
-logger = logging.getLogger(__name__)
 
 Generate = Callable[[Any, GenerationRequest], Generated]
 Worlds = Callable[[Pipeline, GenerationRequest], World]
