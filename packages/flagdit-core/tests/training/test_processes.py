@@ -15,7 +15,7 @@ from flagdit_core.training import Batch, train
 from flagdit_core.training.processes import Processes
 
 from . import small_run
-from .two_processes import CONFIG, sample
+from .two_processes import CONFIG, Rewarded, sample
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 NO_GRADIENT = "k_norm.bias"  # a constant added to all keys changes nothing: what moves it is rounding
@@ -35,7 +35,8 @@ def _assert_close(one: Path, other: Path) -> None:
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     """Spread over two, then resumed by one: weights, average, moments, samples and scalars are those of one process.
 
-    That is with unequal latents, a trained text encoder, two optimizers, and examples computed one by one and twice.
+    That is with unequal latents, a trained text encoder, two optimizers, batches of data and of rewards, and
+    examples computed one by one and twice.
     """
     one, two = tmp_path / "one", tmp_path / "two"
     command = [*TORCHRUN, "-m", "tests.training.two_processes", str(two)]
@@ -47,7 +48,7 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     plain = dataclasses.replace(CONFIG, micro_batch_size=None, activation_checkpointing=False)
 
     def alone(folder: Path, **options: object):
-        return train(small_run.model(), small_run.text_encoder(), small_run.source(), plain, folder, **options)
+        return train(small_run.model(), small_run.text_encoder(), Rewarded(), plain, folder, **options)
 
     alone(one, stop_after=4, sample=sample)
     _assert_close(one / "checkpoints/step-00000004", two / "checkpoints/step-00000004")

@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 
 from flagdit_core.model.flag_dit import FlagDiT
 from flagdit_core.text_encoder import TextEncoder
-from flagdit_core.training import train
+from flagdit_core.training import Batch, train
 
 from . import small_run
 
@@ -27,6 +27,15 @@ CONFIG = replace(
 )
 
 
+class Rewarded:
+    """The usual batches, of which every other one has rewards."""
+
+    def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
+        """As of any source."""
+        usual = small_run.source().batch(step, batch_size=batch_size, seed=seed)
+        return replace(usual, rewards=torch.linspace(0, 1, batch_size)) if step % 2 else usual
+
+
 @torch.no_grad()
 def sample(step: int, model: FlagDiT, text_encoder: TextEncoder | None, folder: Path) -> None:
     """Write what the whole averaged networks compute, and who asked."""
@@ -38,7 +47,7 @@ def sample(step: int, model: FlagDiT, text_encoder: TextEncoder | None, folder: 
 def main() -> None:
     """Train, and look at what each process is left with."""
     model, text_encoder = small_run.model(), small_run.text_encoder()
-    result = train(model, text_encoder, small_run.source(), CONFIG, sys.argv[1], stop_after=4, sample=sample)
+    result = train(model, text_encoder, Rewarded(), CONFIG, sys.argv[1], stop_after=4, sample=sample)
     assert result.is_first == (os.environ["RANK"] == "0")
     assert result.model is model
     for network in (model, text_encoder):

@@ -12,7 +12,7 @@ from flagdit_core.pipeline.request import Generated, GenerationRequest
 from flagdit_core.report import Report
 from lumina_3d import turntable
 from lumina_3d.artifacts import check_mesh_file
-from lumina_3d.pipeline import ObjectPipeline
+from lumina_3d.pipeline import ObjectOutput, ObjectPipeline
 from lumina_3d.points import save_points
 from lumina_3d.reconstruction import LEAST_VIEWS, RESOLUTIONS, reconstruct
 from lumina_3d.reprojection import LEAST_AGREEMENT, consistency
@@ -40,23 +40,9 @@ def generate(pipeline: ObjectPipeline, request: GenerationRequest) -> Generated:
             no object, after they were written to the folder that was asked for.
     """
     options = request.options
-    width, height = request.size or (None, None)
-    resolution, num_views = options.get("mesh-resolution", 64), options.get("views")
-    _check_options(request, resolution, num_views)
-    output = pipeline(
-        request.prompts,
-        negative_prompt=request.negative_prompt,
-        image=read_picture(options["front"]) if "front" in options else None,
-        width=width,
-        height=height,
-        num_views=num_views,
-        num_objects_per_prompt=request.count,
-        first_object_index=request.first,
-        seed=request.seeds,
-        strict=request.strict,
-        progress=request.progress,
-        settings=request.settings,
-    )
+    resolution = options.get("mesh-resolution", 64)
+    _check_options(request, resolution, options.get("views"))
+    output = _sampled(pipeline, request)
     output.report.record(given_files=fingerprints({"front": options["front"]} if "front" in options else {}))
     for path in request.paths:
         if path.suffix.lower() == ".stl":
@@ -80,7 +66,7 @@ def generate_views(pipeline: ObjectPipeline, request: GenerationRequest) -> Gene
 
     Args:
         pipeline: The model.
-        request: What to make; of its options only "views" is looked at.
+        request: What to make; options that are of meshes or of files do nothing.
 
     Returns:
         The views with their metadata.
@@ -88,20 +74,7 @@ def generate_views(pipeline: ObjectPipeline, request: GenerationRequest) -> Gene
     Raises:
         FlagDiTError: As :meth:`ObjectPipeline.__call__`.
     """
-    width, height = request.size or (None, None)
-    output = pipeline(
-        request.prompts,
-        negative_prompt=request.negative_prompt,
-        width=width,
-        height=height,
-        num_views=request.options.get("views"),
-        num_objects_per_prompt=request.count,
-        first_object_index=request.first,
-        seed=request.seeds,
-        strict=request.strict,
-        progress=request.progress,
-        settings=request.settings,
-    )
+    output = _sampled(pipeline, request)
     return Generated.of(output.views, output.report, latents=output.latents)
 
 
@@ -125,6 +98,25 @@ def world(pipeline: ObjectPipeline, request: GenerationRequest) -> "ObjectWorld"
     size = check_frame_size(pipeline.components, height=height, width=width)
     check_sides(size.width, size.height)
     return ObjectWorld()
+
+
+def _sampled(pipeline: ObjectPipeline, request: GenerationRequest) -> ObjectOutput:
+    """The views that are asked for."""
+    options, (width, height) = request.options, request.size or (None, None)
+    return pipeline(
+        request.prompts,
+        negative_prompt=request.negative_prompt,
+        image=read_picture(options["front"]) if "front" in options else None,
+        width=width,
+        height=height,
+        num_views=options.get("views"),
+        num_objects_per_prompt=request.count,
+        first_object_index=request.first,
+        seed=request.seeds,
+        strict=request.strict,
+        progress=request.progress,
+        settings=request.settings,
+    )
 
 
 def _object_or_error(views: Views, resolution: int) -> Object3D | EmptyForegroundError:

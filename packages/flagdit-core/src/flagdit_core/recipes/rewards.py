@@ -42,7 +42,7 @@ REWARD_TRAINING = replace(
     sample_every=25,
     checkpoint_every=5,
 )
-"""What the recipes of all small models have in common; each says at least how many steps it takes."""
+"""For small models on CPUs; a recipe says at least how many steps it takes."""
 
 _LARGEST_ADVANTAGE = 1.5
 """In standard deviations of a batch's scores; from there on a sample is as good, or as bad, as can be."""
@@ -58,7 +58,7 @@ class RewardTraining:
     Attributes:
         output_dir: Receives checkpoints, scalars, samples, ``rollouts.csv`` and the finished ``model`` folder.
         model: Pipeline to start from: "nano", a folder, or a hub id. Its text encoder is trained too.
-        sampling: How the samples that are judged are made; defaults are the model's, and stay so.
+        sampling: How the samples that are judged are made. The finished model keeps the settings that ``model`` has.
         sizes: (width, height) of the samples, one for each step in turn; None for the model's own.
         group_size: Samples of each prompt, whose scores are compared.
         shares: Category of prompts to its share; those that are not named have none. Empty for all alike.

@@ -32,7 +32,7 @@ class TrainingConfig:
         betas: AdamW's.
         weight_decay: On matrices only.
         gate_learning_rate_multiplier: Factor on the learning rate of the text attention's gates.
-        warmup_steps: Updates over which the learning rate rises linearly.
+        warmup_steps: Steps over which the learning rate rises linearly.
         decay: Its course afterwards.
         final_learning_rate_fraction: Of the peak, where the decay ends.
         max_grad_norm: Gradients are scaled down to this Euclidean norm.

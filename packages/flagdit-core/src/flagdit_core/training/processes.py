@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from flagdit_core.errors import ConfigError
@@ -171,6 +171,19 @@ def empty(networks: nn.Module) -> None:
 
 
 @torch.no_grad()
+def forget_gathered(networks: nn.Module) -> None:
+    """Drop the whole weights that a forward pass leaves for its backward pass, where none follows it.
+
+    Without this the next forward pass would compute with them, though the weights have changed since.
+
+    Args:
+        networks: Spread or not.
+    """
+    for module in networks.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def fill(networks: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Give networks that were emptied their weights.
 

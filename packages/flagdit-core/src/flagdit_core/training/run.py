@@ -25,7 +25,7 @@ from flagdit_core.training.config import TrainingConfig
 from flagdit_core.training.data import Batch, BatchSource, Rollouts, step_generator
 from flagdit_core.training.ema import Ema
 from flagdit_core.training.optimizer import build_optimizers, learning_rate_factor, set_learning_rate
-from flagdit_core.training.processes import ALONE, Processes, empty, fill, whole
+from flagdit_core.training.processes import ALONE, Processes, empty, fill, forget_gathered, whole
 from flagdit_core.training.step import draw, predict, training_loss
 
 logger = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ class Run:
     def _references(self, batch: Batch, number: int, parts: Sequence[slice]) -> list[Latents]:
         """What the averaged networks, which made the batch, answer where the trained ones will be asked."""
         with self.state.ema.applied():
-            return [
+            found = [
                 predict(
                     self.model,
                     self.text_encoder,
@@ -203,6 +203,8 @@ class Run:
                 )
                 for part in parts
             ]
+        forget_gathered(self.networks)
+        return found
 
     def _generator(self, number: int, part: slice) -> torch.Generator:
         """The randomness of an update; that of dropout layers, of a text encoder that is trained too, is its part's."""
