@@ -34,22 +34,19 @@ def test_training(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     monkeypatch.setattr(rewards, "make_and_verify", lambda *args, **settings: None)  # of a size that cannot be judged
     asked, splits = list[Any](), list[str]()
-    batch, world = rewards.JudgedSamples.batch, rewards._training_worlds
+    batch, world = rewards.JudgedSamples.batch, rewards.training_worlds(modality)
 
     def watched(self: rewards.JudgedSamples, *args: Any, **settings: Any) -> Any:
         asked.append(batch(self, *args, **settings))
         return asked[-1]
 
-    def noted(modality: Any) -> Any:
-        def make(pipeline: Any, request: Any) -> Any:
-            made = world(modality)(pipeline, request)
-            splits.append(made.split)
-            return made
-
-        return make
+    def noted(pipeline: Any, request: Any) -> Any:
+        made: Any = world(pipeline, request)
+        splits.append(made.split)
+        return made
 
     monkeypatch.setattr(rewards.JudgedSamples, "batch", watched)
-    monkeypatch.setattr(rewards, "_training_worlds", noted)
+    monkeypatch.setattr(rewards, "training_worlds", lambda modality: noted)
     generate = load_object("lumina_3d.command:generate_views") if name == "3d" else None
     folder = train_on_rewards(config, modality, generate=generate)
     (learnt_from,) = asked

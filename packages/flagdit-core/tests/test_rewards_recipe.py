@@ -49,6 +49,7 @@ def recipe(saved_model, tmp_path):
         output_dir=tmp_path / "run",
         model=str(saved_model),
         sampling=SamplingSettings(num_inference_steps=2, guidance_scale=2.0),
+        finished_sampling=SamplingSettings(num_inference_steps=3, guidance_scale=1.0),
         sizes=((8, 8), (4, 8)),
         group_size=4,
         shares={"kind 1": 1.0},
@@ -67,13 +68,15 @@ def test_scores_and_rewards() -> None:
 
 
 def test_run(recipe, toy_modality) -> None:
-    """It ends in a model of bfloat16 with other weights, with the counts of every step and a verified sample."""
+    """It ends in a model of bfloat16 with other weights that samples as its samples were, with counts and a sheet."""
     folder = train_on_rewards(recipe, toy_modality, worlds=judged)
     with (recipe.output_dir / "rollouts.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["step"], row["category"], row["of"]) for row in rows] == [(str(i), "kind 1", "8") for i in range(3)]
     assert (recipe.output_dir / "samples" / "verified.csv").is_file()
-    before, after = (ToyPipeline.from_pretrained(path).components.model.state_dict() for path in (recipe.model, folder))
+    first, last = (ToyPipeline.from_pretrained(path).components for path in (recipe.model, folder))
+    assert first.sampling != last.sampling == recipe.finished_sampling
+    before, after = (parts.model.state_dict() for parts in (first, last))
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert all(torch.equal(weight, weight.bfloat16().float()) for weight in after.values())
     with pytest.raises(OutputError):
@@ -91,6 +94,21 @@ def test_interrupted(recipe, toy_modality, tmp_path) -> None:
     assert tables[0].splitlines()[:3] == tables[1].splitlines()[:3]
     assert len(tables[0].splitlines()) == len(tables[1].splitlines()) == 4
     assert whole.is_dir()
+
+
+def test_mixing(recipe, toy_modality, tmp_path) -> None:
+    """The finished weights are as far from the first ones as is asked for."""
+
+    def made(mixing):
+        chosen = replace(recipe, mixing=mixing, output_dir=tmp_path / f"{mixing}")
+        return ToyPipeline.from_pretrained(train_on_rewards(chosen, toy_modality, worlds=judged)).components
+
+    first, half, whole = ToyPipeline.from_pretrained(recipe.model).components, made(0.5), made(1.0)
+    for network in ("model", "text_encoder"):
+        before, mean, after = (dict(getattr(parts, network).named_parameters()) for parts in (first, half, whole))
+        assert any(not torch.equal(before[name], after[name]) for name in before)
+        for name, weight in mean.items():
+            torch.testing.assert_close(weight, (before[name] + after[name]) / 2, rtol=1e-2, atol=1e-6)
 
 
 def test_what_learning_gets(recipe) -> None:

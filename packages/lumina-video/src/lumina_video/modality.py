@@ -28,6 +28,7 @@ MODALITY = Modality(
         "nano": "lumina_video.recipes:nano",
         "tiny": "lumina_video.recipes:tiny",
         "folder": "lumina_video.recipes:folder",
+        "rewards": "lumina_video.recipes:rewards",
         "vae": "lumina_video.recipes:vae",
     },
     world="lumina_video.command:world",

@@ -8,20 +8,32 @@ from lumina_image.modality import MODALITY
 from lumina_image.recipes.nano import NANO
 from lumina_image.recipes.pictures import encode_pictures, picture_stage
 
+_TEN_STEPS = replace(NANO.sampling, num_inference_steps=10)
+
 REWARDS = RewardTraining(
     output_dir=Path("runs/rewards"),
-    sampling=replace(NANO.sampling, num_inference_steps=10, projected_flow=False),
-    shares={"one object": 1.0, "two objects": 3.0, "three objects": 4.0},
+    sampling=replace(_TEN_STEPS, guidance_scale=1.0),
+    finished_sampling=replace(_TEN_STEPS, guidance_scale=2.0),
+    sizes=((128, 128), (192, 96), (128, 128), (96, 192)),
+    shares={"one object": 1.5, "two objects": 3.0, "three objects": 3.5},
     examples=(
         picture_stage(
-            steps=190,
+            steps=130,
             pictures={1: 1000, 2: 1500, 3: 2000},
             sizes={(128, 128): 1.0},
             shares={1: 0.24, 2: 0.36, 3: 0.4},
         ),
     ),
-    num_examples=48,
-    training=replace(REWARD_TRAINING, num_steps=190),
+    num_examples=0,  # they go with a guidance of 4
+    mixing=0.75,
+    training=replace(
+        REWARD_TRAINING,
+        num_steps=130,
+        batch_size=144,
+        learning_rate=2e-4,
+        muon_learning_rate=4e-4,
+        final_learning_rate_fraction=0.75,
+    ),
 )
 
 

@@ -2,7 +2,8 @@
 
 from lumina_video.recipes.folder import folder
 from lumina_video.recipes.nano import nano
+from lumina_video.recipes.rewards import rewards
 from lumina_video.recipes.tiny import tiny
 from lumina_video.recipes.vae import vae
 
-__all__ = ["folder", "nano", "tiny", "vae"]
+__all__ = ["folder", "nano", "rewards", "tiny", "vae"]
