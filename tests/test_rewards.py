@@ -11,6 +11,7 @@ import torch
 from flagdit_core.modalities import installed_modalities, load_object
 from flagdit_core.pipeline import SamplingSettings
 from flagdit_core.recipes import REWARD_TRAINING, RewardTraining, rewards, train_on_rewards
+from flagdit_core.recipes.judged_samples import JudgedSamples
 
 SIZES = {"image": (64, 64), "video": (64, 64), "3d": (64, 64), "audio": None}
 LONG_ENOUGH = {"audio": {"seconds": 1.6}, "video": {"num_frames": 8}}
@@ -34,9 +35,9 @@ def test_training(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     monkeypatch.setattr(rewards, "make_and_verify", lambda *args, **settings: None)  # of a size that cannot be judged
     asked, splits = list[Any](), list[str]()
-    batch, world = rewards.JudgedSamples.batch, rewards.training_worlds(modality)
+    batch, world = JudgedSamples.batch, rewards.training_worlds(modality)
 
-    def watched(self: rewards.JudgedSamples, *args: Any, **settings: Any) -> Any:
+    def watched(self: JudgedSamples, *args: Any, **settings: Any) -> Any:
         asked.append(batch(self, *args, **settings))
         return asked[-1]
 
@@ -45,7 +46,7 @@ def test_training(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         splits.append(made.split)
         return made
 
-    monkeypatch.setattr(rewards.JudgedSamples, "batch", watched)
+    monkeypatch.setattr(JudgedSamples, "batch", watched)
     monkeypatch.setattr(rewards, "training_worlds", lambda modality: noted)
     generate = load_object("lumina_3d.command:generate_views") if name == "3d" else None
     folder = train_on_rewards(config, modality, generate=generate)

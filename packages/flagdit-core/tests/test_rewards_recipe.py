@@ -10,7 +10,7 @@ import torch
 from flagdit_core.errors import ConfigError, OutputError
 from flagdit_core.pipeline import SamplingSettings
 from flagdit_core.recipes import REWARD_TRAINING, Part, RewardTraining, Stage, train_on_rewards
-from flagdit_core.recipes.rewards import JudgedSamples, group_rewards, score
+from flagdit_core.recipes.judged_samples import JudgedSamples, group_rewards, score
 from flagdit_core.world import Check, Prompt, Verdict
 
 from .conftest import ToyPipeline, generate_toys

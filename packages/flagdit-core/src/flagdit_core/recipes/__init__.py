@@ -3,7 +3,8 @@
 from flagdit_core.recipes.encoded import EncodedWorld, Kind, Part, Shard, Stage, encode_shards, stage_at, wanted_shards
 from flagdit_core.recipes.medium import Medium, make_and_verify, save_models
 from flagdit_core.recipes.networks import Describe, NetworkRecipe, TextEncoderRecipe, first_networks, shrunk
-from flagdit_core.recipes.rewards import REWARD_TRAINING, RewardTraining, train_on_rewards
+from flagdit_core.recipes.reward_training import REWARD_TRAINING, RewardTraining
+from flagdit_core.recipes.rewards import train_on_rewards
 from flagdit_core.recipes.world_model import NANO_TRAINING, WorldRecipe, train_world_model
 
 __all__ = [
