@@ -7,12 +7,10 @@ from flagdit_core.recipes import REWARD_TRAINING, RewardTraining, train_on_rewar
 from lumina_video.modality import MODALITY
 from lumina_video.recipes.nano import NANO
 
-_TWELVE_STEPS = replace(NANO.sampling, num_inference_steps=12, time_shift=2.0)
-
 REWARDS = RewardTraining(
     output_dir=Path("runs/film-rewards"),
-    sampling=replace(_TWELVE_STEPS, guidance_scale=1.0),
-    finished_sampling=replace(_TWELVE_STEPS, guidance_scale=2.0),
+    sampling=replace(NANO.sampling, num_inference_steps=12, time_shift=2.0, guidance_scale=1.0),
+    finished_sampling=replace(NANO.sampling, num_inference_steps=8, time_shift=2.0, guidance_scale=2.0),
     shares={
         "moving": 1.5, "bouncing": 2.0, "resizing": 2.0, "fading": 2.5, "turning": 1.5, "still": 0.5, "two objects": 4.0
     },
