@@ -66,7 +66,7 @@ def _steps(solver: str, *steps: int, **more: Any) -> tuple[Cell, ...]:
 _SOLVERS = (
     *_steps("euler", 24, 12, 8, 6, 4),
     *_steps("midpoint", 6),
-    *(cell for guidance in (1.0, 2.5, 4.0, 6.0) for cell in _steps("euler", FEW_STEPS, guidance_scale=guidance)),
+    *(cell for guidance in (1.0, 2.5, 6.0) for cell in _steps("euler", FEW_STEPS, guidance_scale=guidance)),
     *_steps("euler", FEW_STEPS, 10, 16, 8, 24, time_shift=2.0),
     *_steps("midpoint", 4, 3),
     *_steps("heun", 6, 4, 3),

@@ -106,7 +106,8 @@ def train_on_rewards(
     if not result.finished:
         return result.checkpoint
     with result.ema.applied():
-        _mix(parts, pipeline_class.from_pretrained(model).components, config.mixing)
+        if config.mixing < 1:
+            _mix(parts, pipeline_class.from_pretrained(model).components, config.mixing)
         pipeline.to(torch.bfloat16).save_pretrained(folder)
     return folder
 
