@@ -56,4 +56,4 @@ def test_training(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with (tmp_path / "run" / "rollouts.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert sum(int(row["of"]) for row in rows) == 4
-    load_object(modality.pipeline).from_pretrained(folder)
+    assert load_object(modality.pipeline).from_pretrained(folder).components.sampling == config.sampling
